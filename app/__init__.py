@@ -1,0 +1,1 @@
+"""The product around the model: conversations, turns, the server and the window."""

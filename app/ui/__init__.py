@@ -1,0 +1,1 @@
+"""The Gradio window: layout and event wiring, no logic."""

@@ -1,0 +1,104 @@
+"""The exception tree of the backend. Every text is written for the person at the screen.
+
+BackendError
+├── ModelMissing      no folder, or files of it absent        .folder, .missing
+├── ModelBroken       a file is damaged or not supported      .file
+├── BadMedia          a picture or video cannot be used       .name, .problem
+├── ContextTooLong    the request exceeds the context         .tokens, .limit
+├── OutOfMemory       predicted or real                       .needed, .available: bytes
+└── EngineStopped     the worker process is gone              .exit_code
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class BackendError(Exception):
+    """Something the user can be told in the words of `str(error)`: what happened and what to do."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # Errors cross from the worker by pickle: rebuild from attributes, not from a constructor call
+        # whose arguments differ per class.
+        return _rebuild, (type(self), self.__dict__)
+
+
+def _rebuild(kind: type[BackendError], attributes: dict[str, object]) -> BackendError:
+    error = kind.__new__(kind, attributes.get("message", ""))
+    error.args = (attributes.get("message", ""),)
+    error.__dict__.update(attributes)
+    return error
+
+
+class ModelMissing(BackendError):
+    """No checkpoint there, or files of it are absent."""
+
+    def __init__(self, folder: str, missing: Sequence[str] = ()) -> None:
+        what = f"{len(missing)} files are missing ({', '.join(missing[:3])}{', …' if len(missing) > 3 else ''})"
+        if len(missing) == 1:
+            what = f"{missing[0]} is missing"
+        super().__init__(
+            f"No usable model in {folder}: {what if missing else 'there is no such folder'}. "
+            "Nothing was loaded. Download the model again or choose another folder."
+        )
+        self.folder = folder
+        self.missing = list(missing)
+
+
+class ModelBroken(BackendError):
+    """A file of the checkpoint is damaged, or says something this app does not support."""
+
+    def __init__(self, file: str, problem: str) -> None:
+        super().__init__(f"{file}: {problem} Nothing was loaded.")
+        self.file = file
+        self.problem = problem
+
+
+class BadMedia(BackendError):
+    """A picture or a video that cannot be used; the request was not run."""
+
+    def __init__(self, name: str, problem: str) -> None:
+        super().__init__(f"{name}: {problem}")
+        self.name = name
+        self.problem = problem
+
+
+class ContextTooLong(BackendError):
+    """The conversation is longer than the model can hold."""
+
+    def __init__(self, tokens: int, limit: int) -> None:
+        super().__init__(
+            f"This conversation needs {tokens:,} tokens and the model holds {limit:,}. Nothing was computed. "
+            "Start a new conversation, or leave out a picture, a video or a document."
+        )
+        self.tokens = tokens
+        self.limit = limit
+
+
+class OutOfMemory(BackendError):
+    """Predicted or real; bytes."""
+
+    def __init__(self, needed: int, available: int) -> None:
+        super().__init__(
+            f"This needs {needed / 1e9:.1f} GB and {available / 1e9:.1f} GB are available. Nothing was lost. "
+            "Use a smaller model or a shorter conversation."
+        )
+        self.needed = needed
+        self.available = available
+
+
+class EngineStopped(BackendError):
+    """The worker process is gone; the next request starts a new one."""
+
+    def __init__(self, exit_code: int | None = None, doing: str = "") -> None:
+        how = f"signal {-exit_code}" if exit_code is not None and exit_code < 0 else f"exit code {exit_code}"
+        during = f" while {doing}" if doing else ""
+        super().__init__(
+            f"The model process stopped{during} ({how}). What was answered so far is kept. "
+            "Ask again: the model is loaded anew."
+        )
+        self.exit_code = exit_code

@@ -1,0 +1,1 @@
+"""The model itself: weights, vision, language, and what turns messages and media into its input."""

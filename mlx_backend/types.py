@@ -1,0 +1,215 @@
+"""The values that cross the engine's door: what is asked, and the events of the answer.
+
+Knows: messages, sampling, requests, and the one currency every stream is made of.
+Does not know: ids, storage, MLX, how any of this is computed. Values with equal content are equal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+# --- what is asked ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Text:
+    """Words of a person, a document or the model. Never becomes a control token, whatever it spells."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Boxed:
+    """Words the model put between its box markers: coordinates or a final answer.
+
+    Kept apart from Text so that a past answer is rendered with the markers it was written with.
+    """
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Image:
+    """A picture: a file, or its encoded bytes. `name` is what errors call it."""
+
+    source: Path | bytes = field(repr=False)
+    name: str = ""
+
+
+@dataclass(frozen=True)
+class Video:
+    """A video file. `name` is what errors call it."""
+
+    source: Path
+    name: str = ""
+
+
+Part = Text | Boxed | Image | Video
+Role = Literal["system", "user", "assistant", "tool"]
+
+
+@dataclass(frozen=True)
+class Message:
+    """One turn of a conversation.
+
+    thinking: for a user turn, whether it was asked with thinking on; None takes the request's flag. It is
+        kept with the message because rendering an old turn otherwise than it was asked would rewrite the
+        history and lose everything computed for it.
+    reasoning: for an assistant turn. Only rendered while the turn is still open (tool calls after the last
+        user turn); past reasoning is dropped, as the model was trained.
+    """
+
+    role: Role
+    content: tuple[Part, ...]
+    thinking: bool | None = None
+    reasoning: str = ""
+    tool_calls: tuple[ToolCall, ...] = ()
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How the next token is chosen. temperature 0 is greedy and deterministic.
+
+    top_k 0, min_p 0, repetition_penalty 1, presence_penalty 0 and frequency_penalty 0 mean off.
+    seed None draws a fresh one.
+    """
+
+    temperature: float = 0.6
+    top_p: float = 0.95
+    top_k: int = 0
+    min_p: float = 0.0
+    repetition_penalty: float = 1.0
+    presence_penalty: float = 0.0
+    frequency_penalty: float = 0.0
+    seed: int | None = None
+
+
+@dataclass(frozen=True)
+class Request:
+    """One question to the model: the whole conversation, ending in a user or tool turn.
+
+    max_tokens: of reasoning and answer together.
+    thinking_budget: tokens of reasoning after which it is closed by force; None leaves it open.
+    stop: strings that end the answer; they are not part of it.
+    tools: one JSON schema per tool, as the model's template lists them.
+    max_image_tokens: a larger picture is shrunk to at most so many tokens; None takes the checkpoint's bound.
+    """
+
+    messages: tuple[Message, ...]
+    thinking: bool = True
+    sampling: Sampling = Sampling()
+    max_tokens: int = 8192
+    thinking_budget: int | None = None
+    stop: tuple[str, ...] = ()
+    tools: tuple[str, ...] = ()
+    max_image_tokens: int | None = None
+
+
+# --- what comes back -------------------------------------------------------------------------------------
+
+Stage = Literal["queue", "load", "images", "prefill"]
+Reason = Literal["stop", "length", "repetition", "cancelled"]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a stage is. Units: queue: requests ahead, load: bytes, images: pictures and pairs of video
+    frames, prefill: tokens, those found in the cache included."""
+
+    stage: Stage
+    done: int
+    total: int
+
+
+@dataclass(frozen=True)
+class Reasoning:
+    """A piece of the thinking; in order of arrival the pieces are the reasoning."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A piece of the visible answer; in order of arrival the pieces are the answer.
+
+    boxed: the model wrote it between box markers (see Boxed).
+    """
+
+    text: str
+    boxed: bool = False
+
+
+@dataclass(frozen=True)
+class Boxes:
+    """Places the model pointed at; comes right after the boxed Answer that spells them.
+
+    image: index of the picture in the conversation, videos' frames not counted.
+    boxes: (x1, y1, x2, y2) or points (x, y), each 0 to 1000 of the picture's width and height.
+    label: the words before the box on its line, or "".
+    """
+
+    image: int
+    boxes: tuple[tuple[int, ...], ...]
+    label: str = ""
+
+
+@dataclass(frozen=True)
+class ToolCall:
+    """The model asks for a tool. arguments: as the model wrote them, JSON values decoded where they parse."""
+
+    name: str
+    arguments: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Stats:
+    """What the answer cost. Tokens, seconds, tokens per second, bytes.
+
+    cached_tokens: of prompt_tokens, those whose work was already done by an earlier request.
+    first_token_seconds: from the request's start, decoding of files and waiting for the model included.
+    prefill_rate: over the tokens that were not cached.
+    """
+
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    reasoning_tokens: int = 0
+    output_tokens: int = 0
+    first_token_seconds: float = 0.0
+    prefill_rate: float = 0.0
+    decode_rate: float = 0.0
+    peak_bytes: int = 0
+
+
+@dataclass(frozen=True)
+class Done:
+    """The end of every stream that did not fail; comes last, once.
+
+    reason: stop (the model ended, or a stop string came), length (token limit), repetition (a hopeless loop
+    was cut), cancelled (the caller asked).
+    """
+
+    reason: Reason
+    stats: Stats = Stats()
+
+
+Event = Progress | Reasoning | Answer | Boxes | ToolCall | Done
+
+
+@dataclass(frozen=True)
+class Status:
+    """What the engine is doing now. Bytes as MLX reports them; 0 where no worker runs.
+
+    stopped: no worker; it starts by itself with the next load or request.
+    """
+
+    state: Literal["stopped", "starting", "loading", "idle", "busy"]
+    model: str | None = None
+    weight_bytes: int = 0
+    active_bytes: int = 0
+    peak_bytes: int = 0
+    cached_tokens: int = 0
+    waiting: int = 0
+    pid: int | None = None
