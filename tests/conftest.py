@@ -1,0 +1,51 @@
+"""What every test stands on: a home of its own, the tiny checkpoint, a browser, and a header that says what runs.
+
+Knows: where data would go, how the tiny random checkpoint is made, how a Chromium is found.
+Does not know: what any test is about.
+"""
+
+from __future__ import annotations
+
+import platform
+import sqlite3
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def pytest_report_header() -> str:
+    return (
+        f"Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}, "
+        f"MLX {version('mlx')}, mlx-vlm {version('mlx-vlm')}, Gradio {version('gradio')}"
+    )
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The data folder of this test alone: no test ever touches a person's conversations or settings."""
+    folder = tmp_path / "home"
+    monkeypatch.setenv("GLM_CHAT_HOME", str(folder))
+    monkeypatch.delenv("GLM_CHAT_MODEL", raising=False)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random checkpoint of the real architecture, made once. Shared: a test that damages it works on a copy."""
+    folder = tmp_path_factory.mktemp("models") / "tiny"
+    subprocess.run([sys.executable, ROOT / "scripts" / "make_tiny_model.py", folder], check=True, cwd=ROOT)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """The path of a Chromium; where none can be had the test is skipped and says so."""
+    found = subprocess.run([ROOT / "scripts" / "browser"], capture_output=True, text=True).stdout.strip()
+    if not found:
+        pytest.skip("no Chromium here and none could be installed: see scripts/browser")
+    return found
