@@ -1,4 +1,4 @@
-"""What every test stands on: a home of its own, the tiny checkpoint, a browser, and a header that says what runs.
+"""What every test stands on: a home of its own, the tiny checkpoint, a browser, a header that says what runs.
 
 Knows: where data would go, how the tiny random checkpoint is made, how a Chromium is found.
 Does not know: what any test is about.
@@ -36,7 +36,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture(scope="session")
 def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A random checkpoint of the real architecture, made once. Shared: a test that damages it works on a copy."""
+    """A random checkpoint of the real architecture, made once. Shared: damage only a copy."""
     folder = tmp_path_factory.mktemp("models") / "tiny"
     subprocess.run([sys.executable, ROOT / "scripts" / "make_tiny_model.py", folder], check=True, cwd=ROOT)
     return folder

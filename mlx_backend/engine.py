@@ -1,0 +1,215 @@
+"""The app's one door to the model.
+
+Knows: the waiting line, which checkpoint is wanted, when a worker process must be started or replaced.
+Does not know: MLX, how the process is spoken to (process.py), how an answer is computed (worker.py).
+
+The model lives in a child process because an out-of-memory abort of Metal cannot be caught: it takes the
+process with it. When that happens the caller gets EngineStopped and the next request starts a new worker.
+A worker loads one checkpoint in its life; unloading ends it, which is the one sure way to give memory back.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Generator, Iterator
+from dataclasses import asdict
+from pathlib import Path
+from queue import Empty
+from types import TracebackType
+from typing import Protocol, Self
+
+from .errors import BackendError, EngineStopped
+from .line import LOOK, Line
+from .process import RESPONDER, Facts, Loaded, Worker
+from .types import Done, Event, Progress, Request, Status
+
+PHASES = {
+    "load": "loading the model",
+    "images": "reading the pictures",
+    "prefill": "reading the conversation",
+}
+
+
+class EngineLike(Protocol):
+    """What every engine offers: this one, the scripted fake, one day a remote server."""
+
+    def start(self) -> None:
+        """Begin what takes seconds before the first load; returns at once."""
+
+    def load(self, model: Path) -> Iterator[Progress]:
+        """Make `model` the one that answers, and load it. Raises BackendError."""
+
+    def stream(self, request: Request, cancel: threading.Event | None = None) -> Iterator[Event]:
+        """The events of the answer: Progress while it waits, loads and reads; then its words; Done last.
+
+        Requests are answered one at a time in order of arrival, which is when the first event is asked for.
+        Once `cancel` is set the stream ends within one token or one prefill chunk with Done("cancelled");
+        while it waits or the model loads, at once (loading goes on). Closing the iterator cancels too.
+        Raises BackendError; EngineStopped when the model's process died.
+        """
+
+    def status(self) -> Status:
+        """What it is doing now; never waits."""
+
+    def unload(self) -> None:
+        """Give the model's memory back, after the requests already in line. The next request loads again."""
+
+    def close(self) -> None:
+        """End everything now. A stream under way raises EngineStopped. The engine is of no use afterwards."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+class Engine:
+    """The local engine, see EngineLike.
+
+    model: the checkpoint that the first request loads, unless load() came before.
+    log: where the worker's output goes; None drops it.
+    responder: module:Class that answers in the worker.
+    """
+
+    def __init__(
+        self, model: Path | None = None, *, log: Path | None = None, responder: str = RESPONDER
+    ) -> None:
+        self._model = model
+        self._log = log
+        self._responder = responder
+        self._line = Line()
+        self._lock = threading.Lock()  # around starting and stopping a worker
+        self._worker: Worker | None = None
+
+    def start(self) -> None:
+        self._running()
+
+    def load(self, model: Path) -> Iterator[Progress]:
+        never = threading.Event()
+        place = self._line.enter()
+        try:
+            for ahead in self._line.wait(place, never):
+                yield Progress("queue", ahead, ahead)
+            self._model = model
+            yield from self._load(never)
+        finally:
+            self._line.leave(place)
+
+    def stream(self, request: Request, cancel: threading.Event | None = None) -> Iterator[Event]:
+        cancel = cancel or threading.Event()
+        place = self._line.enter()
+        try:
+            for ahead in self._line.wait(place, cancel):
+                yield Progress("queue", ahead, ahead)
+            worker = None if cancel.is_set() else (yield from self._load(cancel))
+            if worker is None or cancel.is_set():
+                yield Done("cancelled")
+            else:
+                yield from self._respond(worker, request, cancel)
+        finally:
+            self._line.leave(place)
+
+    def status(self) -> Status:
+        worker = self._worker
+        model = str(self._model) if self._model else None
+        waiting = max(0, len(self._line) - 1)
+        if worker is None or worker.state == "stopped":
+            return Status("stopped", model, waiting=waiting)
+        return Status(worker.state, model, **asdict(worker.facts or Facts()), waiting=waiting, pid=worker.pid)
+
+    def unload(self) -> None:
+        place = self._line.enter()
+        try:
+            for _ in self._line.wait(place, threading.Event()):
+                pass
+            self._stop()
+        finally:
+            self._line.leave(place)
+
+    def close(self) -> None:
+        self._line.close()
+        self._stop()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # --- one worker at a time ------------------------------------------------------------------------------
+
+    def _running(self, folder: Path | None = None) -> Worker:
+        """The worker, started if there is none, replaced if it holds another checkpoint than `folder`."""
+        with self._lock:
+            if self._line.closed:
+                raise closing()
+            worker = self._worker
+            if worker is not None and folder is not None and worker.folder not in (None, folder):
+                worker.stop()
+            if worker is None or worker.exit_code is not None:
+                worker = self._worker = Worker(self._log, self._responder)
+            return worker
+
+    def _stop(self) -> None:
+        with self._lock:
+            if self._worker is not None:
+                self._worker.stop()
+
+    def _load(self, cancel: threading.Event) -> Generator[Progress, None, Worker]:
+        """The worker with the model in it. One that has it answers at once, so nothing is remembered here.
+
+        A load that was cancelled goes on: it is a minute's work that the next question needs as well. Its
+        progress reaches whoever waits for the model next.
+        """
+        if self._model is None:
+            raise BackendError("No model is chosen. Choose one, then ask again.")
+        worker = self._running(self._model)
+        number = worker.load(self._model)
+        for what in _replies(worker, number, "starting" if worker.facts is None else PHASES["load"]):
+            if cancel.is_set() or isinstance(what, Loaded):
+                break
+            if isinstance(what, Progress):
+                yield what
+        return worker
+
+    def _respond(self, worker: Worker, request: Request, cancel: threading.Event) -> Iterator[Event]:
+        number = worker.respond(request)
+        try:
+            for what in _replies(worker, number, PHASES["prefill"]):
+                if cancel.is_set():
+                    worker.cancel(number)
+                if what is not None and not isinstance(what, Loaded):
+                    yield what
+                if isinstance(what, Done):
+                    return
+        finally:
+            worker.cancel(number)
+
+
+def closing() -> BackendError:
+    return BackendError("The app is closing. The question was not asked; nothing was lost.")
+
+
+def _replies(worker: Worker, number: int, doing: str) -> Iterator[Event | Loaded | None]:
+    """What the worker says of one job, and None now and then so that the caller can look at its cancel event.
+
+    Replies to jobs that nobody waits for any more are dropped, except the progress of a load.
+    """
+    while True:
+        try:
+            reply = worker.replies.get(timeout=LOOK)
+        except Empty:
+            yield None
+            continue
+        if reply is None:
+            raise EngineStopped(worker.exit_code, doing)
+        of, what = reply
+        if of != number and not (isinstance(what, Progress) and what.stage == "load"):
+            continue
+        if isinstance(what, BackendError):
+            raise what
+        doing = PHASES.get(what.stage, doing) if isinstance(what, Progress) else "answering"
+        yield what

@@ -1,0 +1,147 @@
+"""An engine that answers from a script: for tests of what stands above it, and for a look at the window.
+
+Knows: the same interface, the same order and the same way to cancel as the real one.
+Does not know: MLX, any model. Deterministic.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from .engine import closing
+from .errors import BackendError, EngineStopped
+from .line import LOOK, Line
+from .types import Answer, Boxes, Done, Event, Image, Progress, Reasoning, Request, Stats, Status, Text
+
+Step = Event | float | BackendError  # what comes next; a number is a pause in seconds; an error is raised
+Script = Sequence[Step] | Callable[[Request], Sequence[Step]]
+
+LOAD = (Progress("load", 0, 1000), Progress("load", 1000, 1000))
+
+
+class FakeEngine:
+    """See EngineLike in engine.py.
+
+    scripts: one per request, in order; the last one serves all further requests. Without any:
+        `default_script`.
+        A script that does not end with Done gets one.
+    delay: seconds before each event.
+    requests: every request that was answered, in order, for a test to look at.
+    """
+
+    def __init__(self, *scripts: Script, delay: float = 0.0) -> None:
+        self.requests: list[Request] = []
+        self._scripts: list[Script] = list(scripts) or [default_script]
+        self._delay = delay
+        self._line = Line()
+        self._model: Path | None = None
+        self._loaded = False
+
+    def start(self) -> None:
+        pass
+
+    def load(self, model: Path) -> Iterator[Progress]:
+        place = self._line.enter()
+        try:
+            for ahead in self._line.wait(place, threading.Event()):
+                yield Progress("queue", ahead, ahead)
+            self._model, self._loaded = model, False
+            yield from self._load()
+        finally:
+            self._line.leave(place)
+
+    def stream(self, request: Request, cancel: threading.Event | None = None) -> Iterator[Event]:
+        cancel = cancel or threading.Event()
+        place = self._line.enter()
+        try:
+            for ahead in self._line.wait(place, cancel):
+                yield Progress("queue", ahead, ahead)
+            if cancel.is_set():
+                yield Done("cancelled")
+            else:
+                yield from self._load()
+                yield from self._play(request, cancel)
+        finally:
+            self._line.leave(place)
+
+    def status(self) -> Status:
+        model = str(self._model) if self._model else None
+        if not self._loaded:
+            return Status("stopped", model)
+        waiting = max(0, len(self._line) - 1)
+        return Status("busy" if len(self._line) else "idle", model, LOAD[-1].total, waiting=waiting)
+
+    def unload(self) -> None:
+        place = self._line.enter()
+        for _ in self._line.wait(place, threading.Event()):
+            pass
+        self._loaded = False
+        self._line.leave(place)
+
+    def close(self) -> None:
+        self._line.close()
+        self._loaded = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _load(self) -> Iterator[Progress]:
+        if self._line.closed:
+            raise closing()
+        if not self._loaded:
+            yield from LOAD
+        self._loaded = True
+
+    def _play(self, request: Request, cancel: threading.Event) -> Iterator[Event]:
+        self.requests.append(request)
+        script = self._scripts.pop(0) if len(self._scripts) > 1 else self._scripts[0]
+        for step in (*(script(request) if callable(script) else script), Done("stop")):
+            if self._pause(step if isinstance(step, float) else self._delay, cancel):
+                yield Done("cancelled")
+                return
+            if isinstance(step, BackendError):
+                raise step
+            if not isinstance(step, float):
+                yield step
+            if isinstance(step, Done):
+                return
+
+    def _pause(self, seconds: float, cancel: threading.Event) -> bool:
+        """True when the request was cancelled meanwhile. Raises EngineStopped when the engine was closed."""
+        end = time.monotonic() + seconds
+        while not cancel.wait(max(0.0, min(LOOK, end - time.monotonic()))):
+            if self._line.closed:
+                raise EngineStopped(0, "answering")
+            if time.monotonic() >= end:
+                return False
+        return True
+
+
+def default_script(request: Request) -> list[Step]:
+    """A little reasoning, an answer with markdown, and a box on the first picture if there is one."""
+    question = " ".join(part.text for part in request.messages[-1].content if isinstance(part, Text))
+    pictures = [part for message in request.messages for part in message.content if isinstance(part, Image)]
+    steps: list[Step] = [Progress("prefill", 0, 100), Progress("prefill", 100, 100)]
+    if request.thinking:
+        steps += [Reasoning(piece) for piece in ("The question is ", "short. ", "A scripted answer will do.")]
+    steps += [Answer("You asked: "), Answer(f"*{question.strip() or 'nothing'}*\n\n")]
+    if pictures:
+        boxed = Answer("[[250, 250, 750, 750]]", boxed=True)
+        steps += [Answer("The middle of the picture: "), boxed]
+        steps += [Boxes(0, ((250, 250, 750, 750),), "The middle of the picture:"), Answer("\n\n")]
+    steps += [
+        Answer(piece)
+        for piece in ("This is **not a model** but a script:\n\n", "1. it reads nothing\n", "2. ")
+    ]
+    steps += [Answer("it always says `this`.")]
+    return [*steps, Done("stop", Stats(100, 0, 12, 40, 0.1, 1000.0, 20.0, 1_000_000))]

@@ -1,0 +1,183 @@
+"""The worker process as the app sees it: started, spoken to, and mourned.
+
+Knows: the child process, the pipe to it and the form of what goes through, its log file.
+Does not know: what the work is, who may ask for it when, MLX.
+
+One thread per worker reads the pipe. The pipe ends when the worker dies, however it dies, because nobody
+else holds its other end; the same thread then collects the exit code, so that no zombie stays, and says so
+in `replies`. In the other direction the worker ends itself when its end of the pipe does.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import multiprocessing
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from queue import SimpleQueue
+from typing import IO, Any, Literal
+
+from .errors import BackendError
+from .types import Done, Event, Request
+
+RESPONDER = "mlx_backend.respond:Responder"
+LOG_BYTES = 1_000_000  # a log that has grown past this is kept once, as NAME.1, and begun anew
+# -P: a file of the person's working folder must not pass for a module of ours.
+COMMAND = [sys.executable, "-P", "-X", "faulthandler", "-m", "mlx_backend.worker"]
+PATIENCE = 5.0  # seconds between asking a worker to end and killing it
+GRACE = 0.5  # seconds between the end of its pipe and killing it
+
+Verb = Literal["load", "respond", "cancel"]
+Command = tuple[int, Verb, Path | Request | None]  # a job's number, what to do, with what
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the worker knows of itself; bytes as MLX reports them. The first one says that it is ready."""
+
+    weight_bytes: int = 0
+    active_bytes: int = 0
+    peak_bytes: int = 0
+    cached_tokens: int = 0
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """The last reply to a load that went well, as Done is to a request."""
+
+
+Outcome = Event | Loaded | BackendError
+Reply = tuple[int, Outcome | Facts]  # the job's number, and what came of it
+
+
+class Worker:
+    """One worker process, from its start to its end. Commands are sent by one thread at a time.
+
+    replies: what the worker said; None when it is gone, after which `exit_code` is known.
+    folder: the checkpoint it was told to load; a worker loads only one in its life.
+    jobs: what it was told and has not ended, by number.
+    """
+
+    def __init__(self, log: Path | None, responder: str) -> None:
+        self.replies: SimpleQueue[tuple[int, Outcome] | None] = SimpleQueue()
+        self.folder: Path | None = None
+        self.facts: Facts | None = None
+        self.jobs: dict[int, Verb] = {}
+        self._cancelled = 0
+        self._numbers = itertools.count(1)
+        self._sending = threading.Lock()
+        self._pipe, theirs = multiprocessing.Pipe()
+        with theirs, _opened(log) as output:
+            self._process = subprocess.Popen(
+                [*COMMAND, str(theirs.fileno()), responder],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                pass_fds=[theirs.fileno()],
+                env=_environment(),
+            )
+        self._reader = threading.Thread(target=self._read, name="worker-reader", daemon=True)
+        self._reader.start()
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def exit_code(self) -> int | None:
+        return self._process.returncode
+
+    @property
+    def state(self) -> Literal["stopped", "starting", "loading", "idle", "busy"]:
+        if self.exit_code is not None:
+            return "stopped"
+        if self.facts is None:
+            return "starting"
+        jobs = set(self.jobs.values())
+        return "loading" if "load" in jobs else "busy" if jobs else "idle"
+
+    def load(self, folder: Path) -> int:
+        """Returns the job's number. Costs nothing when the folder is loaded already."""
+        self.folder = folder
+        return self._give("load", folder)
+
+    def respond(self, request: Request) -> int:
+        return self._give("respond", request)
+
+    def cancel(self, number: int) -> None:
+        """Ask it to end a job soon. Asking twice, or for a job that has ended, does nothing."""
+        if number in self.jobs and number > self._cancelled:
+            self._cancelled = number
+            self._send((number, "cancel", None))
+
+    def stop(self) -> None:
+        """End it now; returns when it is gone and collected."""
+        self._process.terminate()
+        self._reader.join(PATIENCE)
+        if self._reader.is_alive():
+            self._process.kill()
+            self._reader.join()
+
+    def _give(self, verb: Verb, argument: Path | Request) -> int:
+        number = next(self._numbers)
+        self.jobs[number] = verb
+        self._send((number, verb, argument))
+        return number
+
+    def _send(self, command: Command) -> None:
+        with self._sending, contextlib.suppress(OSError):  # it is gone: the reader sees that too, and tells
+            self._pipe.send(command)
+
+    def _read(self) -> None:
+        try:
+            while True:
+                self._take(self._pipe.recv())
+        except (EOFError, OSError):
+            pass  # the worker is gone, or will be in a moment
+        finally:
+            with self._sending:  # else a send under way could hit a descriptor that means something new
+                self._pipe.close()
+            self._collect()
+            self.replies.put(None)
+
+    def _collect(self) -> None:
+        """Wait for the exit code; what does not end by itself is killed: a caller waits under a second."""
+        try:
+            self._process.wait(GRACE)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def _take(self, reply: Reply) -> None:
+        number, what = reply
+        if isinstance(what, Facts):
+            self.facts = what
+            return
+        if isinstance(what, Loaded | Done | BackendError):
+            self.jobs.pop(number, None)  # before anybody is told: who sees Done finds the engine idle
+        self.replies.put((number, what))
+
+
+@contextlib.contextmanager
+def _opened(log: Path | None) -> Iterator[IO[Any] | int]:
+    if log is None:
+        yield subprocess.DEVNULL
+        return
+    log.parent.mkdir(parents=True, exist_ok=True)
+    if log.exists() and log.stat().st_size > LOG_BYTES:
+        log.replace(log.with_name(log.name + ".1"))
+    with log.open("ab") as file:
+        yield file
+
+
+def _environment() -> dict[str, str]:
+    root = str(Path(__file__).resolve().parent.parent)
+    path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
+    # Nothing leaves this computer: the libraries below the model must not look for anything on the network.
+    return {**os.environ, "PYTHONPATH": path, "HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}

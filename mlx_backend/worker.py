@@ -1,0 +1,161 @@
+"""The child process that owns MLX: one loop, one job at a time, on the main thread.
+
+Knows: the pipe to the app, how jobs become replies, how an error becomes words.
+Does not know: how an answer is computed (respond.py), who asks, when a process is started.
+
+MLX belongs to one thread: the main one. The other thread only reads commands, so that a cancel is seen while
+the model computes, and ends the process when the app is gone: nobody would ever use its memory again.
+
+Run by process.py as `python -m mlx_backend.worker DESCRIPTOR MODULE:CLASS`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import signal
+import stat
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from multiprocessing.connection import Connection
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Protocol
+
+from .errors import BackendError
+from .process import LOG_BYTES, Command, Facts, Loaded, Outcome
+from .types import Done, Event, Request
+
+FACTS_EVERY = 1.0  # seconds between two reports of memory while an answer is computed
+
+
+class Responder(Protocol):
+    """What answers: loaded from a folder by its constructor, Responder(folder, progress)."""
+
+    weight_bytes: int
+    cached_tokens: int
+
+    def respond(self, request: Request, cancelled: Callable[[], bool]) -> Iterator[Event]:
+        """Progress, the answer, and Done last; looks at cancelled() each token and each prefill chunk."""
+
+    def memory(self) -> tuple[int, int]:
+        """Bytes in use now, and at most so far."""
+
+
+class Commands:
+    """What the app asks for: jobs in order, and up to which job it has lost interest."""
+
+    def __init__(self, pipe: Connection) -> None:
+        self.jobs: SimpleQueue[Command] = SimpleQueue()
+        self._pipe = pipe
+        self._cancelled = 0
+        threading.Thread(target=self._read, name="commands", daemon=True).start()
+
+    def cancelled(self, number: int) -> bool:
+        """Jobs are numbered in order, and one is only given when the earlier ones have ended or are cancelled."""
+        return number <= self._cancelled
+
+    def _read(self) -> None:
+        try:
+            while True:
+                command: Command = self._pipe.recv()
+                if command[1] == "cancel":
+                    self._cancelled = command[0]
+                else:
+                    self.jobs.put(command)
+        finally:
+            os._exit(0)  # from this thread, and at once: the main thread may be deep inside a computation
+
+
+class Desk:
+    """Does the jobs. It loads one checkpoint in its life."""
+
+    def __init__(self, pipe: Connection, commands: Commands, make: Callable[..., Responder]) -> None:
+        self._pipe = pipe
+        self._commands = commands
+        self._make = make
+        self._responder: Responder | None = None
+        self._told = 0.0
+
+    def work(self) -> None:
+        self._reply(0, Facts())
+        while True:
+            number, _, argument = self._commands.jobs.get()
+            try:
+                self._do(number, argument)
+            except BackendError as error:
+                self._reply(number, error)
+            except Exception as error:
+                _note_in_log()
+                self._reply(number, _plain(error))
+            _keep_log_small()
+
+    def _do(self, number: int, argument: Path | Request | None) -> None:
+        if isinstance(argument, Path):
+            self._load(number, argument)
+        elif argument is not None:
+            self._respond(number, argument)
+
+    def _load(self, number: int, folder: Path) -> None:
+        if self._responder is None:
+            self._responder = self._make(folder, lambda progress: self._reply(number, progress))
+        self._tell_facts(at_once=True)
+        self._reply(number, Loaded())
+
+    def _respond(self, number: int, request: Request) -> None:
+        if self._responder is None:
+            raise BackendError("No model is loaded. Nothing was asked; load one and ask again.")
+        for event in self._responder.respond(request, lambda: self._commands.cancelled(number)):
+            self._tell_facts(
+                at_once=isinstance(event, Done)
+            )  # before Done: whoever sees it finds them current
+            self._reply(number, event)
+            if isinstance(event, Done):
+                return
+        raise RuntimeError("the answer ended without Done")
+
+    def _tell_facts(self, at_once: bool) -> None:
+        now = time.monotonic()
+        if self._responder is not None and (at_once or now > self._told + FACTS_EVERY):
+            self._told = now
+            responder = self._responder
+            self._reply(0, Facts(responder.weight_bytes, *responder.memory(), responder.cached_tokens))
+
+    def _reply(self, number: int, what: Outcome | Facts) -> None:
+        self._pipe.send((number, what))
+
+
+def _plain(error: Exception) -> BackendError:
+    return BackendError(
+        f"The model process met an error of its own ({type(error).__name__}: {error}). What was answered so "
+        "far is kept. Ask again, perhaps with less in the question; the details are in worker.log."
+    )
+
+
+def _note_in_log() -> None:
+    print(time.strftime("%Y-%m-%d %H:%M:%S"), file=sys.stderr)
+    traceback.print_exc()
+
+
+def _keep_log_small() -> None:
+    """The log is this process's own output, so it can only be shortened in place."""
+    log = os.fstat(sys.stderr.fileno())
+    if stat.S_ISREG(log.st_mode) and log.st_size > LOG_BYTES:
+        os.ftruncate(sys.stderr.fileno(), 0)
+
+
+def main() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in the terminal is the app's business
+    descriptor, responder = sys.argv[1:]
+    os.set_inheritable(int(descriptor), False)
+    pipe = Connection(int(descriptor))
+    commands = Commands(pipe)  # before the import, which takes seconds: the app may be gone before it ends
+    module, _, name = responder.partition(":")
+    Desk(pipe, commands, getattr(importlib.import_module(module), name)).work()
+
+
+if __name__ == "__main__":
+    main()
