@@ -143,6 +143,11 @@ class Answer:
 
 
 @dataclass(frozen=True)
+class Rethink:
+    """A closing tag came without an opening one: everything answered so far was reasoning."""
+
+
+@dataclass(frozen=True)
 class Boxes:
     """Places the model pointed at; comes right after the boxed Answer that spells them.
 
@@ -170,7 +175,7 @@ class Stats:
 
     cached_tokens: of prompt_tokens, those whose work was already done by an earlier request.
     first_token_seconds: from the request's start, decoding of files and waiting for the model included.
-    prefill_rate: over the tokens that were not cached.
+    prefill_rate: over the tokens that were not cached, encoding their pictures included.
     """
 
     prompt_tokens: int = 0
@@ -195,7 +200,7 @@ class Done:
     stats: Stats = Stats()
 
 
-Event = Progress | Reasoning | Answer | Boxes | ToolCall | Done
+Event = Progress | Reasoning | Answer | Rethink | Boxes | ToolCall | Done
 
 
 @dataclass(frozen=True)
