@@ -1,0 +1,87 @@
+"""The weight files of a checkpoint, checked from their headers before a byte of weights is read.
+
+Knows: the safetensors format, index files, what makes a folder complete.
+Does not know: what the tensors mean, MLX.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from mlx_backend.errors import ModelBroken, ModelMissing
+from mlx_backend.glm.config import read_json
+
+INDEX = "model.safetensors.index.json"
+# A header names every tensor of a shard; the largest published ones stay under a megabyte.
+MAX_HEADER_BYTES = 100_000_000
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """Where a tensor lies: its file, and its size there in bytes."""
+
+    file: Path
+    nbytes: int
+
+
+def find_tensors(folder: Path) -> Mapping[str, Tensor]:
+    """Every tensor of the checkpoint in `folder` by name, from file headers alone.
+
+    Raises ModelMissing for absent files, ModelBroken for a truncated or damaged one, naming it.
+    """
+    if not folder.is_dir():
+        raise ModelMissing(str(folder))
+    tensors: dict[str, Tensor] = {}
+    for file in _weight_files(folder):
+        for name, nbytes in read_header(file).items():
+            tensors[name] = Tensor(file, nbytes)
+    return tensors
+
+
+def _weight_files(folder: Path) -> list[Path]:
+    if (folder / INDEX).is_file():
+        shards = read_json(folder / INDEX).get("weight_map")
+        if not isinstance(shards, dict) or not all(isinstance(name, str) for name in shards.values()):
+            raise ModelBroken(str(folder / INDEX), "holds no weight_map.")
+        # A shard's name comes from a downloaded file: it may not lead out of the folder.
+        names = sorted({Path(name).name for name in shards.values()})
+        missing = [name for name in names if not (folder / name).is_file()]
+        if missing:
+            raise ModelMissing(str(folder), missing)
+        return [folder / name for name in names]
+    files = sorted(folder.glob("*.safetensors"))
+    if not files:
+        raise ModelMissing(str(folder), ["model.safetensors"])
+    return files
+
+
+def read_header(file: Path) -> dict[str, int]:
+    """Tensor names and their sizes in bytes.
+
+    Raises ModelBroken when the file is no safetensors file or shorter than its header says.
+    Source: the format's description, 8 bytes of little-endian header length, JSON, then the data.
+    """
+    size = file.stat().st_size
+    with file.open("rb") as stream:
+        prefix = stream.read(8)
+        length = struct.unpack("<Q", prefix)[0] if len(prefix) == 8 else 0
+        if not 0 < length <= min(size - 8, MAX_HEADER_BYTES):
+            raise ModelBroken(str(file), "is no safetensors file, or was cut short in its header.")
+        try:
+            header = json.loads(stream.read(length))
+            spans = {n: entry["data_offsets"] for n, entry in header.items() if n != "__metadata__"}
+            ends = [int(end) for _, end in spans.values()]
+            sizes = {name: int(end) - int(begin) for name, (begin, end) in spans.items()}
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise ModelBroken(str(file), "has a header that cannot be read.") from error
+    expected = 8 + length + max(ends, default=0)
+    if size < expected:
+        raise ModelBroken(
+            str(file),
+            f"is cut short: {size:,} of {expected:,} bytes are there. Download the file again.",
+        )
+    return sizes

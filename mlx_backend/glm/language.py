@@ -1,0 +1,189 @@
+"""The language model: vectors in, hidden states and logits out, with a KV cache.
+
+Knows: attention with M-RoPE positions that come with the call, the mixture of experts, KV caches.
+Does not know: pictures, prompts, sampling. Keeps no state between calls: positions travel with the request.
+
+The expert layers, dense MLPs and KV caches are mlx-vlm's; module names are those of the published checkpoints.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import mlx.core as mx
+import mlx.nn as nn
+import numpy as np
+import numpy.typing as npt
+from mlx_vlm.models.cache import KVCache
+from mlx_vlm.models.glm4v_moe.language import group_expert_select
+from mlx_vlm.models.mlp import DeepseekMLP
+from mlx_vlm.models.switch_layers import SwitchGLU
+
+from mlx_backend.glm.config import TextConfig
+
+Positions = npt.NDArray[np.int64]  # (3, L): time, height and width of each token
+
+
+@dataclass(frozen=True)
+class _Rotary:
+    """How queries and keys of one call are turned: by a running offset, or by given angles.
+
+    Text positions run on by one on all three axes; then MLX's fused kernel does the same in one step.
+    """
+
+    dims: int
+    base: float
+    offset: int | None
+    cos: mx.array | None = None  # (L, dims / 2)
+    sin: mx.array | None = None
+
+    def __call__(self, x: mx.array) -> mx.array:
+        """x: (1, heads, L, head_dim)."""
+        if self.offset is not None:
+            return mx.fast.rope(
+                x, self.dims, traditional=False, base=self.base, scale=1.0, offset=self.offset
+            )
+        left, right, rest = mx.split(x, [self.dims // 2, self.dims], axis=-1)
+        turned = [left * self.cos - right * self.sin, right * self.cos + left * self.sin, rest]
+        return mx.concatenate(turned, axis=-1)
+
+
+def rotary(config: TextConfig, positions: Positions, dtype: mx.Dtype) -> _Rotary:
+    """The rotation for tokens at `positions` (3, L)."""
+    first, length = int(positions[0, 0]), positions.shape[1]
+    if np.array_equal(positions, np.broadcast_to(np.arange(first, first + length), (3, length))):
+        return _Rotary(config.rotary_dims, config.rope_theta, first)
+    axis = np.repeat(np.arange(3), config.mrope_section)  # which axis each frequency follows
+    exponents = mx.arange(0, config.rotary_dims, 2, dtype=mx.float32) / config.rotary_dims
+    angles = mx.array(positions[axis].T.astype(np.float32)) * (1.0 / config.rope_theta**exponents)
+    cos, sin = mx.cos(angles).astype(dtype), mx.sin(angles).astype(dtype)
+    return _Rotary(config.rotary_dims, config.rope_theta, None, cos, sin)
+
+
+class _Attention(nn.Module):
+    def __init__(self, config: TextConfig) -> None:
+        super().__init__()
+        self.heads, self.kv_heads = config.num_attention_heads, config.num_key_value_heads
+        self.scale = config.head_dim**-0.5
+        hidden, bias = config.hidden_size, config.attention_bias
+        self.q_proj = nn.Linear(hidden, self.heads * config.head_dim, bias=bias)
+        self.k_proj = nn.Linear(hidden, self.kv_heads * config.head_dim, bias=bias)
+        self.v_proj = nn.Linear(hidden, self.kv_heads * config.head_dim, bias=bias)
+        self.o_proj = nn.Linear(self.heads * config.head_dim, hidden, bias=False)
+
+    def __call__(self, x: mx.array, turn: _Rotary, cache: KVCache) -> mx.array:
+        length = x.shape[1]  # x: (1, L, hidden)
+        q = self.q_proj(x).reshape(1, length, self.heads, -1).transpose(0, 2, 1, 3)
+        k = self.k_proj(x).reshape(1, length, self.kv_heads, -1).transpose(0, 2, 1, 3)
+        v = self.v_proj(x).reshape(1, length, self.kv_heads, -1).transpose(0, 2, 1, 3)
+        keys, values = cache.update_and_fetch(turn(k), v)
+        # "causal" aligns the last query with the last key, which is what a chunk behind a prefix needs.
+        mask = "causal" if length > 1 else None
+        out = mx.fast.scaled_dot_product_attention(turn(q), keys, values, scale=self.scale, mask=mask)
+        return self.o_proj(out.transpose(0, 2, 1, 3).reshape(1, length, -1))
+
+
+class _Router(nn.Module):
+    """Chooses experts per token; scores in float32 whatever the weights' type, as the reference does."""
+
+    def __init__(self, config: TextConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.weight = mx.zeros((config.n_routed_experts, config.hidden_size))
+        self.e_score_correction_bias = mx.zeros((config.n_routed_experts,))
+
+    def __call__(self, x: mx.array) -> tuple[mx.array, mx.array]:
+        """x (L, hidden) -> expert indices and weights, each (L, k)."""
+        scores = x.astype(mx.float32) @ self.weight.astype(mx.float32).T
+        c = self.config
+        return group_expert_select(  # type: ignore[no-any-return]
+            scores,
+            self.e_score_correction_bias.astype(mx.float32),
+            c.num_experts_per_tok,
+            c.n_group,
+            c.topk_group,
+            c.routed_scaling_factor,
+            c.norm_topk_prob,
+        )
+
+
+class _Experts(nn.Module):
+    def __init__(self, config: TextConfig) -> None:
+        super().__init__()
+        inner = config.moe_intermediate_size
+        self.gate = _Router(config)
+        self.switch_mlp = SwitchGLU(config.hidden_size, inner, config.n_routed_experts)
+        self.shared_experts = DeepseekMLP(config, intermediate_size=inner * config.n_shared_experts)
+
+    def __call__(self, x: mx.array) -> mx.array:
+        """x: (1, L, hidden)."""
+        flat = x[0]
+        indices, weights = self.gate(flat)
+        # Tokens go in as a batch of single positions: with L between 2 and 16 SwitchGLU otherwise takes a
+        # path made for speculative decoding, token by token.
+        routed = self.switch_mlp(flat[:, None], indices[:, None])[:, 0]  # (L, k, hidden)
+        mixed = (routed * weights[..., None]).sum(axis=-2).astype(x.dtype)
+        return mixed[None] + self.shared_experts(x)
+
+
+class _Layer(nn.Module):
+    def __init__(self, config: TextConfig, index: int) -> None:
+        super().__init__()
+        self.self_attn = _Attention(config)
+        self.mlp = DeepseekMLP(config) if index < config.first_k_dense_replace else _Experts(config)
+        self.input_layernorm = nn.RMSNorm(config.hidden_size, eps=config.rms_norm_eps)
+        self.post_attention_layernorm = nn.RMSNorm(config.hidden_size, eps=config.rms_norm_eps)
+
+    def __call__(self, x: mx.array, turn: _Rotary, cache: KVCache) -> mx.array:
+        x = x + self.self_attn(self.input_layernorm(x), turn, cache)
+        return x + self.mlp(self.post_attention_layernorm(x))
+
+
+class _Stack(nn.Module):
+    def __init__(self, config: TextConfig) -> None:
+        super().__init__()
+        self.embed_tokens = nn.Embedding(config.vocab_size, config.hidden_size)
+        self.layers = [_Layer(config, index) for index in range(config.num_hidden_layers)]
+        self.norm = nn.RMSNorm(config.hidden_size, eps=config.rms_norm_eps)
+
+
+class LanguageModel(nn.Module):
+    """The text half of the model."""
+
+    def __init__(self, config: TextConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.model = _Stack(config)
+        self.lm_head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
+
+    def make_cache(self) -> list[KVCache]:
+        """One empty KV cache per layer."""
+        return [KVCache() for _ in self.model.layers]
+
+    def embed(self, ids: Sequence[int] | mx.array) -> mx.array:
+        """Token vectors (L, hidden), in the type the layers compute in.
+
+        Tables in a float4 or float8 mode come out as bfloat16 whatever that is; their values are exact in it.
+        """
+        return self.model.embed_tokens(mx.array(ids)).astype(self.model.norm.weight.dtype)
+
+    def __call__(self, vectors: mx.array, positions: Positions, cache: Sequence[Any]) -> mx.array:
+        """Token vectors (L, hidden) at `positions` (3, L) behind what `cache` holds -> hidden states (L, hidden)."""
+        return self.run(vectors, rotary(self.config, positions, vectors.dtype), cache)
+
+    def step(self, token: mx.array, position: int, cache: Sequence[Any]) -> mx.array:
+        """One decoding step: token () at `position` on all three axes -> logits (vocab,)."""
+        turn = _Rotary(self.config.rotary_dims, self.config.rope_theta, position)
+        return self.logits(self.run(self.embed(token.reshape(1)), turn, cache))[0]
+
+    def run(self, vectors: mx.array, turn: _Rotary, cache: Sequence[Any]) -> mx.array:
+        x = vectors[None]
+        for layer, kv in zip(self.model.layers, cache, strict=True):
+            x = layer(x, turn, kv)
+        return self.model.norm(x)[0]
+
+    def logits(self, hidden: mx.array) -> mx.array:
+        """Hidden states (L, hidden) -> logits (L, vocab)."""
+        return self.lm_head(hidden)

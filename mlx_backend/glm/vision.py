@@ -1,0 +1,205 @@
+"""The vision tower: patch rows of one picture or video pair in, one vector per 2 x 2 patches out.
+
+Knows: the tower's weights and mathematics, equal to the reference's to rounding.
+Does not know: pixels, files, prompts, caching.
+
+Pictures are independent of each other in the reference (attention never crosses a picture or a pair of
+frames), so each is computed alone: no mask, and memory grows with one picture, not with their number squared.
+Module names are those of the published checkpoints.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+
+import mlx.core as mx
+import mlx.nn as nn
+import numpy as np
+import numpy.typing as npt
+
+from mlx_backend.glm.config import VisionConfig
+from mlx_backend.glm.images import Grid
+
+# Equal grids are computed together up to this many patches: enough to fill a GPU with small pictures and
+# video pairs, small enough that activations stay near those of one large picture.
+BATCH_PATCHES = 8192
+
+
+def cubic_matrix(n_out: int, n_in: int) -> npt.NDArray[np.float32]:
+    """Weights (n_out, n_in) that resample n_in table entries to n_out patches along one axis.
+
+    Bicubic with a = -0.75, half-pixel centres, indices clamped at the border: `grid_sample(mode="bicubic",
+    padding_mode="border", align_corners=False)` of the reference, which is separable on a regular grid.
+    Source: Keys, "Cubic convolution interpolation for digital image processing", 1981.
+    """
+    a = -0.75
+    # The reference normalises to [-1, 1] in float32 and back; its rounding is part of the result.
+    centre = ((np.arange(n_out, dtype=np.float32) + np.float32(0.5)) / np.float32(n_out)) * 2 - 1
+    position = ((centre + 1) * n_in - 1) / 2
+    first = np.floor(position).astype(np.int64)
+    t = (position - first).astype(np.float64)
+
+    def near(d: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:  # |d| <= 1
+        return ((a + 2) * d - (a + 3)) * d * d + 1
+
+    def far(d: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:  # 1 < |d| < 2
+        return ((a * d - 5 * a) * d + 8 * a) * d - 4 * a
+
+    matrix = np.zeros((n_out, n_in), np.float64)
+    for k, weight in enumerate((far(t + 1), near(t), near(1 - t), far(2 - t))):
+        np.add.at(matrix, (np.arange(n_out), np.clip(first - 1 + k, 0, n_in - 1)), weight)
+    return matrix.astype(np.float32)
+
+
+def merge_order(grid_h: int, grid_w: int, merge: int) -> npt.NDArray[np.int32]:
+    """Row and column (h*w, 2) of each patch row, in the order patch rows come: 2 x 2 blocks together."""
+    rows, columns = np.mgrid[:grid_h, :grid_w].astype(np.int32)
+    blocks = np.stack([rows, columns], -1).reshape(grid_h // merge, merge, grid_w // merge, merge, 2)
+    return blocks.transpose(0, 2, 1, 3, 4).reshape(grid_h * grid_w, 2)
+
+
+class _PositionTable(nn.Module):
+    """A learned square table of positions, resampled to each picture's grid."""
+
+    def __init__(self, config: VisionConfig) -> None:
+        super().__init__()
+        self.position_embedding = nn.Embedding(
+            (config.image_size // config.patch_size) ** 2, config.hidden_size
+        )
+
+    def __call__(self, grid_h: int, grid_w: int, order: npt.NDArray[np.int32]) -> mx.array:
+        """Returns (grid_h * grid_w, hidden) in patch row order; float32 until the end, as the reference."""
+        weight = self.position_embedding.weight
+        side, hidden = int(weight.shape[0] ** 0.5), weight.shape[1]
+        table = weight.astype(mx.float32).reshape(side, side * hidden)
+        rows = (mx.array(cubic_matrix(grid_h, side)) @ table).reshape(grid_h, side, hidden)
+        full = mx.array(cubic_matrix(grid_w, side)) @ rows  # (grid_h, grid_w, hidden), broadcast over rows
+        flat = full.reshape(grid_h * grid_w, hidden)
+        return flat[mx.array(order[:, 0] * grid_w + order[:, 1])].astype(weight.dtype)
+
+
+class _PatchEmbed(nn.Module):
+    """The reference's 3D convolution has stride = kernel, so it is one matrix product over patch rows."""
+
+    def __init__(self, config: VisionConfig) -> None:
+        super().__init__()
+        inputs = config.in_channels * config.temporal_patch_size * config.patch_size**2
+        self.proj = nn.Linear(inputs, config.hidden_size)
+
+
+class _Attention(nn.Module):
+    def __init__(self, config: VisionConfig) -> None:
+        super().__init__()
+        self.heads = config.num_heads
+        self.scale = (config.hidden_size // config.num_heads) ** -0.5
+        self.qkv = nn.Linear(config.hidden_size, config.hidden_size * 3, bias=False)
+        self.proj = nn.Linear(config.hidden_size, config.hidden_size, bias=False)
+
+    def __call__(self, x: mx.array, cos: mx.array, sin: mx.array) -> mx.array:
+        """x (B, N, hidden); cos, sin (N, head_dim) float32."""
+        batch, n, hidden = x.shape
+        qkv = self.qkv(x).reshape(batch, n, 3, self.heads, -1).transpose(2, 0, 3, 1, 4)  # (3, B, heads, N, d)
+        q, k = _rotate(qkv[0], cos, sin), _rotate(qkv[1], cos, sin)
+        out = mx.fast.scaled_dot_product_attention(q, k, qkv[2], scale=self.scale)
+        return self.proj(out.transpose(0, 2, 1, 3).reshape(batch, n, hidden))
+
+
+def _rotate(x: mx.array, cos: mx.array, sin: mx.array) -> mx.array:
+    """Half-split rotation in float32, as the reference does whatever the weights' type."""
+    f = x.astype(mx.float32)
+    left, right = mx.split(f, 2, axis=-1)
+    return (f * cos + mx.concatenate([-right, left], axis=-1) * sin).astype(x.dtype)
+
+
+class _MLP(nn.Module):
+    def __init__(self, config: VisionConfig) -> None:
+        super().__init__()
+        self.gate_proj = nn.Linear(config.hidden_size, config.out_hidden_size, bias=False)
+        self.up_proj = nn.Linear(config.hidden_size, config.out_hidden_size, bias=False)
+        self.down_proj = nn.Linear(config.out_hidden_size, config.hidden_size, bias=False)
+
+    def __call__(self, x: mx.array) -> mx.array:
+        return self.down_proj(nn.silu(self.gate_proj(x)) * self.up_proj(x))
+
+
+class _Block(nn.Module):
+    def __init__(self, config: VisionConfig) -> None:
+        super().__init__()
+        self.norm1 = nn.RMSNorm(config.hidden_size, eps=config.rms_norm_eps)
+        self.norm2 = nn.RMSNorm(config.hidden_size, eps=config.rms_norm_eps)
+        self.attn = _Attention(config)
+        self.mlp = _MLP(config)
+
+    def __call__(self, x: mx.array, cos: mx.array, sin: mx.array) -> mx.array:
+        x = x + self.attn(self.norm1(x), cos, sin)
+        return x + self.mlp(self.norm2(x))
+
+
+class _Merger(nn.Module):
+    def __init__(self, config: VisionConfig) -> None:
+        super().__init__()
+        dim, inner = config.out_hidden_size, config.intermediate_size
+        self.proj = nn.Linear(dim, dim, bias=False)
+        self.post_projection_norm = nn.LayerNorm(dim)
+        self.gate_proj = nn.Linear(dim, inner, bias=False)
+        self.up_proj = nn.Linear(dim, inner, bias=False)
+        self.down_proj = nn.Linear(inner, dim, bias=False)
+
+    def __call__(self, x: mx.array) -> mx.array:
+        x = nn.gelu(self.post_projection_norm(self.proj(x)))
+        return self.down_proj(nn.silu(self.gate_proj(x)) * self.up_proj(x))
+
+
+class VisionTower(nn.Module):
+    """Patch rows to language-model vectors."""
+
+    def __init__(self, config: VisionConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.embeddings = _PositionTable(config)
+        self.patch_embed = _PatchEmbed(config)
+        self.post_conv_layernorm = nn.RMSNorm(config.hidden_size, eps=config.rms_norm_eps)
+        self.blocks = [_Block(config) for _ in range(config.depth)]
+        self.post_layernorm = nn.RMSNorm(config.hidden_size, eps=config.rms_norm_eps)
+        # Stride = kernel here too: a matrix product over the four patches of a block.
+        self.downsample = nn.Linear(config.hidden_size * config.spatial_merge_size**2, config.out_hidden_size)
+        self.merger = _Merger(config)
+
+    def __call__(self, patches: mx.array, grid: Grid) -> mx.array:
+        """B pictures of one grid: patches (B, h*w, 1176) -> (B, h*w/4, out_hidden), not yet evaluated."""
+        _, grid_h, grid_w = grid
+        order = merge_order(grid_h, grid_w, self.config.spatial_merge_size)
+        cos, sin = self._angles(order)
+        x = self.patch_embed.proj(patches.astype(self.patch_embed.proj.weight.dtype))
+        x = self.post_conv_layernorm(x) + self.embeddings(grid_h, grid_w, order)
+        for block in self.blocks:
+            x = block(x, cos, sin)
+        x = self.post_layernorm(x)
+        block_size = self.config.spatial_merge_size**2
+        x = x.reshape(x.shape[0], -1, block_size * x.shape[-1])
+        return self.merger(self.downsample(x))
+
+    def encode(self, patches: npt.NDArray[np.float32], grids: Sequence[Grid]) -> Iterator[mx.array]:
+        """Features (h*w/4, out_hidden) of each picture or pair in turn, evaluated as they are yielded.
+
+        patches: (sum of h*w, 1176), the grids' rows one after the other.
+        """
+        start = 0
+        for (_, grid_h, grid_w), run in groupby(grids):
+            size, left = grid_h * grid_w, len(list(run))
+            while left:
+                count = min(left, max(1, BATCH_PATCHES // size))
+                rows = patches[start : start + count * size].reshape(count, size, -1)
+                features = self(mx.array(rows), (1, grid_h, grid_w))
+                mx.eval(features)
+                yield from features
+                start, left = start + count * size, left - count
+
+    def _angles(self, order: npt.NDArray[np.int32]) -> tuple[mx.array, mx.array]:
+        """cos and sin (N, head_dim) float32: a quarter of the dimensions turns with rows, one with columns."""
+        dims = self.config.hidden_size // self.config.num_heads // 2
+        inverse = 1.0 / (10000.0 ** (mx.arange(0, dims, 2, dtype=mx.float32) / dims))
+        half = (mx.array(order)[:, :, None].astype(mx.float32) * inverse).reshape(order.shape[0], dims)
+        angles = mx.concatenate([half, half], axis=-1)
+        return mx.cos(angles), mx.sin(angles)
