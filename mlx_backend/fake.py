@@ -71,9 +71,9 @@ class FakeEngine:
 
     def status(self) -> Status:
         model = str(self._model) if self._model else None
-        if not self._loaded:
-            return Status("stopped", model)
         waiting = max(0, len(self._line) - 1)
+        if not self._loaded:
+            return Status("stopped", model, waiting=waiting)
         return Status("busy" if len(self._line) else "idle", model, LOAD[-1].total, waiting=waiting)
 
     def unload(self) -> None:

@@ -35,8 +35,11 @@ FACTS_EVERY = 1.0  # seconds between two reports of memory while an answer is co
 class Responder(Protocol):
     """What answers: loaded from a folder by its constructor, Responder(folder, progress)."""
 
-    weight_bytes: int
-    cached_tokens: int
+    @property
+    def weight_bytes(self) -> int: ...
+
+    @property
+    def cached_tokens(self) -> int: ...
 
     def respond(self, request: Request, cancelled: Callable[[], bool]) -> Iterator[Event]:
         """Progress, the answer, and Done last; looks at cancelled() each token and each prefill chunk."""
@@ -55,7 +58,7 @@ class Commands:
         threading.Thread(target=self._read, name="commands", daemon=True).start()
 
     def cancelled(self, number: int) -> bool:
-        """Jobs are numbered in order, and one is only given when the earlier ones have ended or are cancelled."""
+        """Jobs are numbered in order, and none is given before the earlier ones ended or were cancelled."""
         return number <= self._cancelled
 
     def _read(self) -> None:

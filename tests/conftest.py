@@ -10,12 +10,16 @@ import platform
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
+from mlx_backend import Engine
+
 ROOT = Path(__file__).resolve().parent.parent
+SLOW = "slow_responder:SlowResponder"  # a stand-in for the model in the worker
 
 
 def pytest_report_header() -> str:
@@ -49,3 +53,19 @@ def chromium() -> str:
     if not found:
         pytest.skip("no Chromium here and none could be installed: see scripts/browser")
     return found
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """What passes for a checkpoint with the slow stand-in."""
+    monkeypatch.setenv("PYTHONPATH", str(ROOT / "tests"))
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "config.json").touch()
+    return folder
+
+
+@pytest.fixture
+def slow(folder: Path, tmp_path: Path) -> Iterator[Engine]:
+    with Engine(folder, log=tmp_path / "worker.log", responder=SLOW) as engine:
+        yield engine

@@ -1,4 +1,4 @@
-"""A stand-in for the model in the worker: slow enough to be killed in the middle, and able to fail on request.
+"""A stand-in for the model in the worker: slow enough to be killed midway, and able to fail on request.
 
 Loads in ten steps and reads in ten steps of STEP seconds each, then says `word 1`, `word 2`, … until
 max_tokens. What it does beside that is the last message's text: see `respond`.
@@ -11,7 +11,7 @@ from pathlib import Path
 
 from mlx_backend import Answer, Done, Event, ModelBroken, Progress, Request, Stats
 
-STEP = 0.02
+STEP = 0.01
 
 
 class SlowResponder:

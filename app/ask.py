@@ -1,0 +1,151 @@
+"""One question on the command line: the answer as it comes, or one JSON object.
+
+Knows: how events look in a terminal, what the JSON object holds, what Ctrl-C means.
+Does not know: argument parsing, which model answers, conversations.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import signal
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from types import FrameType
+from typing import Any, TextIO
+
+from PIL import Image as Pillow
+from PIL import ImageOps
+
+from mlx_backend import Answer, Boxes, EngineLike, Event, Image, Progress, Reasoning, Reply, Request, ToolCall
+
+# What a model says must not steer the terminal: escape sequences and other control characters are dropped.
+CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+STAGES = {"queue": "waiting", "load": "loading the model", "images": "looking", "prefill": "reading"}
+
+
+def ask(engine: EngineLike, request: Request, model: str, as_json: bool) -> int:
+    """Streams the answer to standard output. Returns the exit code: 0, or 130 after Ctrl-C."""
+    reply = Reply()
+    screen = Screen(None if as_json else sys.stdout, sys.stderr)
+    with _cancelled_by_ctrl_c() as cancel, contextlib.closing(screen):
+        for event in engine.stream(request, cancel):
+            reply.add(event)
+            screen.show(event)
+    if as_json:
+        print(json.dumps(as_object(reply, request, model), ensure_ascii=False, indent=2), flush=True)
+    return 130 if cancel.is_set() else 0
+
+
+class Screen:
+    """The answer on `out`; on `err`, where that is a terminal, dimmed reasoning and one line of progress."""
+
+    def __init__(self, out: TextIO | None, err: TextIO) -> None:
+        self._out = out
+        self._err = err if err.isatty() else None
+        self._progress = False
+        self._dim = False
+        self._open_line = False
+
+    def show(self, event: Event) -> None:
+        if isinstance(event, Progress):
+            self._tell(event)
+        elif isinstance(event, Reasoning):
+            self._think(event.text)
+        elif isinstance(event, Answer):
+            self._say(event.text)
+        elif isinstance(event, ToolCall):
+            self._say(f"\n[{event.name}] {json.dumps(dict(event.arguments), ensure_ascii=False)}\n")
+
+    def close(self) -> None:
+        """Leave the terminal as it was found, the cursor on a line of its own."""
+        self._clear()
+        if self._out and self._open_line:
+            self._out.write("\n")
+            self._out.flush()
+
+    def _tell(self, progress: Progress) -> None:
+        if self._err:
+            share = (
+                f" {100 * progress.done // progress.total} %"
+                if progress.stage != "queue" and progress.total
+                else ""
+            )
+            self._err.write(f"\r\x1b[K\x1b[2m{STAGES[progress.stage]}{share}\x1b[0m")
+            self._err.flush()
+            self._progress = True
+
+    def _think(self, text: str) -> None:
+        if self._err:
+            if not self._dim:
+                self._clear()
+                self._err.write("\x1b[2m")
+                self._dim = True
+            self._err.write(CONTROL.sub("", text))
+            self._err.flush()
+
+    def _say(self, text: str) -> None:
+        self._clear()
+        if self._out:
+            self._out.write(CONTROL.sub("", text) if self._out.isatty() else text)
+            self._out.flush()
+            self._open_line = not text.endswith("\n")
+
+    def _clear(self) -> None:
+        if self._err and (self._progress or self._dim):
+            self._err.write("\x1b[0m\n\n" if self._dim else "\r\x1b[K")
+            self._err.flush()
+        self._progress = self._dim = False
+
+
+def as_object(reply: Reply, request: Request, model: str) -> dict[str, Any]:
+    """The whole answer. boxes: one entry per place named, 0 to 1000 and in pixels of the upright picture."""
+    pictures = [part for message in request.messages for part in message.content if isinstance(part, Image)]
+    return {
+        "model": model,
+        "reasoning": reply.reasoning,
+        "answer": reply.answer,
+        "boxes": [_place(boxes, pictures) for boxes in reply.boxes],
+        "tool_calls": [{"name": call.name, "arguments": dict(call.arguments)} for call in reply.tool_calls],
+        "reason": reply.done.reason if reply.done else None,
+        "stats": asdict(reply.done.stats) if reply.done else None,
+    }
+
+
+def _place(found: Boxes, pictures: Sequence[Image]) -> dict[str, Any]:
+    """pixels is None for a picture that was not given: a model may point at one that does not exist."""
+    place: dict[str, Any] = {"image": found.image, "name": None, "label": found.label}
+    place |= {"boxes": [list(box) for box in found.boxes], "pixels": None}
+    if 0 <= found.image < len(pictures):
+        picture = pictures[found.image]
+        place["name"] = picture.name
+        size = _size(picture)
+        place["pixels"] = [[round(n * size[i % 2] / 1000) for i, n in enumerate(box)] for box in found.boxes]
+    return place
+
+
+def _size(picture: Image) -> tuple[int, int]:
+    """Width and height in pixels, turned upright as the picture's EXIF data says."""
+    assert isinstance(picture.source, Path), "the command line gives files"
+    with Pillow.open(picture.source) as opened:
+        return ImageOps.exif_transpose(opened).size
+
+
+@contextlib.contextmanager
+def _cancelled_by_ctrl_c() -> Iterator[threading.Event]:
+    """The first Ctrl-C ends the answer and keeps what came; a second one ends the program."""
+    cancel = threading.Event()
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        cancel.set()
+        signal.signal(signal.SIGINT, before)
+
+    before = signal.signal(signal.SIGINT, stop)
+    try:
+        yield cancel
+    finally:
+        signal.signal(signal.SIGINT, before)
