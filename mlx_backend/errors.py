@@ -38,9 +38,8 @@ class ModelMissing(BackendError):
     """No checkpoint there, or files of it are absent."""
 
     def __init__(self, folder: str, missing: Sequence[str] = ()) -> None:
-        what = f"{len(missing)} files are missing ({', '.join(missing[:3])}{', …' if len(missing) > 3 else ''})"
-        if len(missing) == 1:
-            what = f"{missing[0]} is missing"
+        names = ", ".join(missing[:3]) + (", …" if len(missing) > 3 else "")
+        what = f"{names} is missing" if len(missing) == 1 else f"{len(missing)} files are missing ({names})"
         super().__init__(
             f"No usable model in {folder}: {what if missing else 'there is no such folder'}. "
             "Nothing was loaded. Download the model again or choose another folder."

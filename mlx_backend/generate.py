@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
+from typing import cast
 
 import mlx.core as mx
 
@@ -33,8 +34,8 @@ def prefill(
     """Compute what `prefix` does not hold of the prompt named by `keys` (L).
 
     embed(a, b): vectors (b - a, hidden) of tokens a to b. positions: (3, L).
-    Yields progress in tokens after each chunk; returns the logits (vocab,) behind the last token, or None when
-    cancelled. What was computed stays in the prefix cache either way.
+    Yields progress in tokens after each chunk; returns the logits (vocab,) behind the last token, or None
+    when cancelled. What was computed stays in the prefix cache either way.
     """
     total = len(keys)
     at = prefix.reuse(keys)
@@ -72,8 +73,8 @@ def decode(
         # The next step is under way on the device before this token is read back: Python's work hides in it.
         sampler.observe(token)
         following = sampler(model.step(token, position, prefix.kv))
-        mx.async_eval(following)
-        chosen = int(token.item())
+        mx.async_eval(following)  # type: ignore[no-untyped-call]
+        chosen = int(cast(int, token.item()))
         prefix.extend([chosen])
         yield chosen
         token = mx.array(forced.popleft(), mx.uint32) if forced else following

@@ -59,7 +59,8 @@ class Responder:
         self.processor = Processor(folder)
         self.model = load(folder, dtype, lambda done, total: progress(Progress("load", done, total)))
         self.chunk = chunk
-        self.weight_bytes = sum(array.nbytes for _, array in tree_flatten(self.model.parameters()))
+        parameters: dict[str, mx.array] = dict(tree_flatten(self.model.parameters()))
+        self.weight_bytes = sum(array.nbytes for array in parameters.values())
         self._prefix = PrefixCache(self.model.language_model.make_cache)
         self._features = FeatureCache(feature_bytes)
 

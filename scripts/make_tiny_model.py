@@ -1,6 +1,6 @@
 """Make a small random checkpoint of GLM-4.5V's true architecture, in seconds and the same on every run.
 
-It answers nonsense, but through the same code as the real model: tests, benchmarks and a first look run on it.
+It answers nonsense, but through the same code as the real model: tests, benchmarks and a first look use it.
 
     python scripts/make_tiny_model.py FOLDER
     python scripts/make_tiny_model.py FOLDER --layout stacked --bits 4 --group-size 32
@@ -184,7 +184,7 @@ def _vision(s: Shape) -> Arrays:
 
 
 def _expert_stacks(arrays: Arrays, s: Shape) -> Arrays:
-    """Take the per-expert arrays out of `arrays`; returns `….mlp.experts.gate_proj` (E, out, in) and so on."""
+    """Take the per-expert arrays out of `arrays`; returns `….experts.gate_proj` (E, out, in) and so on."""
     stacks = {}
     for layer in range(1, s.layers):
         p = f"model.language_model.layers.{layer}.mlp.experts."

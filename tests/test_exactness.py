@@ -1,4 +1,4 @@
-"""Our logits against the reference's, stored by scripts/make_reference: the first thing this project promises."""
+"""Our logits against the reference's, as scripts/make_reference stored them: the first promise we make."""
 
 from __future__ import annotations
 

@@ -83,7 +83,7 @@ def test_quantized_weights_compute_what_they_stand_for(recipe, tmp_path, plain):
     folder = make(tmp_path / "quantized", layout="stacked", form="mlx", recipe=recipe)
     logits = answer(folder)
     assert relative(answer(dequantized(folder, tmp_path / "full")), logits) < 1e-5
-    assert 1e-4 < relative(plain, logits)  # it really is another model
+    assert relative(plain, logits) > 1e-4  # it really is another model
 
 
 def test_a_mixed_recipe(tmp_path):

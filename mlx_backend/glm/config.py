@@ -47,7 +47,10 @@ class TextConfig:
 
 @dataclass(frozen=True)
 class VisionConfig:
-    """The vision tower's shape. `intermediate_size` is the merger's; the blocks' MLP is `out_hidden_size` wide."""
+    """The vision tower's shape.
+
+    `intermediate_size` is the merger's; the blocks' MLP is `out_hidden_size` wide.
+    """
 
     depth: int
     hidden_size: int

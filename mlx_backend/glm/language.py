@@ -1,15 +1,14 @@
 """The language model: vectors in, hidden states and logits out, with a KV cache.
 
 Knows: attention with M-RoPE positions that come with the call, the mixture of experts, KV caches.
-Does not know: pictures, prompts, sampling. Keeps no state between calls: positions travel with the request.
+Does not know: pictures, prompts, sampling. Keeps no state between calls: positions come with each.
 
-The expert layers, dense MLPs and KV caches are mlx-vlm's; module names are those of the published checkpoints.
+Expert layers, dense MLPs and KV caches are mlx-vlm's; module names are those of the published checkpoints.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import mlx.core as mx
@@ -24,42 +23,30 @@ from mlx_vlm.models.switch_layers import SwitchGLU
 from mlx_backend.glm.config import TextConfig
 
 Positions = npt.NDArray[np.int64]  # (3, L): time, height and width of each token
+Turn = Callable[[mx.array], mx.array]  # rotates queries or keys (1, heads, L, head_dim)
 
 
-@dataclass(frozen=True)
-class _Rotary:
-    """How queries and keys of one call are turned: by a running offset, or by given angles.
-
-    Text positions run on by one on all three axes; then MLX's fused kernel does the same in one step.
-    """
-
-    dims: int
-    base: float
-    offset: int | None
-    cos: mx.array | None = None  # (L, dims / 2)
-    sin: mx.array | None = None
-
-    def __call__(self, x: mx.array) -> mx.array:
-        """x: (1, heads, L, head_dim)."""
-        if self.offset is not None:
-            return mx.fast.rope(
-                x, self.dims, traditional=False, base=self.base, scale=1.0, offset=self.offset
-            )
-        left, right, rest = mx.split(x, [self.dims // 2, self.dims], axis=-1)
-        turned = [left * self.cos - right * self.sin, right * self.cos + left * self.sin, rest]
-        return mx.concatenate(turned, axis=-1)
+def running(config: TextConfig, offset: int) -> Turn:
+    """The rotation for tokens whose three positions run on by one from `offset`: MLX's fused kernel."""
+    dims, base = config.rotary_dims, config.rope_theta
+    return lambda x: mx.fast.rope(x, dims, traditional=False, base=base, scale=1.0, offset=offset)
 
 
-def rotary(config: TextConfig, positions: Positions, dtype: mx.Dtype) -> _Rotary:
-    """The rotation for tokens at `positions` (3, L)."""
+def rotation(config: TextConfig, positions: Positions, dtype: mx.Dtype) -> Turn:
+    """The rotation for tokens at `positions` (3, L), of queries and keys in `dtype`."""
     first, length = int(positions[0, 0]), positions.shape[1]
     if np.array_equal(positions, np.broadcast_to(np.arange(first, first + length), (3, length))):
-        return _Rotary(config.rotary_dims, config.rope_theta, first)
+        return running(config, first)
     axis = np.repeat(np.arange(3), config.mrope_section)  # which axis each frequency follows
     exponents = mx.arange(0, config.rotary_dims, 2, dtype=mx.float32) / config.rotary_dims
     angles = mx.array(positions[axis].T.astype(np.float32)) * (1.0 / config.rope_theta**exponents)
-    cos, sin = mx.cos(angles).astype(dtype), mx.sin(angles).astype(dtype)
-    return _Rotary(config.rotary_dims, config.rope_theta, None, cos, sin)
+    cos, sin = mx.cos(angles).astype(dtype), mx.sin(angles).astype(dtype)  # (L, rotary_dims / 2)
+
+    def turn(x: mx.array) -> mx.array:
+        left, right, rest = mx.split(x, [config.rotary_dims // 2, config.rotary_dims], axis=-1)
+        return mx.concatenate([left * cos - right * sin, right * cos + left * sin, rest], axis=-1)
+
+    return turn
 
 
 class _Attention(nn.Module):
@@ -73,7 +60,7 @@ class _Attention(nn.Module):
         self.v_proj = nn.Linear(hidden, self.kv_heads * config.head_dim, bias=bias)
         self.o_proj = nn.Linear(self.heads * config.head_dim, hidden, bias=False)
 
-    def __call__(self, x: mx.array, turn: _Rotary, cache: KVCache) -> mx.array:
+    def __call__(self, x: mx.array, turn: Turn, cache: KVCache) -> mx.array:
         length = x.shape[1]  # x: (1, L, hidden)
         q = self.q_proj(x).reshape(1, length, self.heads, -1).transpose(0, 2, 1, 3)
         k = self.k_proj(x).reshape(1, length, self.kv_heads, -1).transpose(0, 2, 1, 3)
@@ -98,7 +85,7 @@ class _Router(nn.Module):
         """x (L, hidden) -> expert indices and weights, each (L, k)."""
         scores = x.astype(mx.float32) @ self.weight.astype(mx.float32).T
         c = self.config
-        return group_expert_select(  # type: ignore[no-any-return]
+        return group_expert_select(
             scores,
             self.e_score_correction_bias.astype(mx.float32),
             c.num_experts_per_tok,
@@ -136,7 +123,7 @@ class _Layer(nn.Module):
         self.input_layernorm = nn.RMSNorm(config.hidden_size, eps=config.rms_norm_eps)
         self.post_attention_layernorm = nn.RMSNorm(config.hidden_size, eps=config.rms_norm_eps)
 
-    def __call__(self, x: mx.array, turn: _Rotary, cache: KVCache) -> mx.array:
+    def __call__(self, x: mx.array, turn: Turn, cache: KVCache) -> mx.array:
         x = x + self.self_attn(self.input_layernorm(x), turn, cache)
         return x + self.mlp(self.post_attention_layernorm(x))
 
@@ -162,23 +149,23 @@ class LanguageModel(nn.Module):
         """One empty KV cache per layer."""
         return [KVCache() for _ in self.model.layers]
 
-    def embed(self, ids: Sequence[int] | mx.array) -> mx.array:
-        """Token vectors (L, hidden), in the type the layers compute in.
+    def embed(self, ids: mx.array) -> mx.array:
+        """Token vectors (L, hidden) of ids (L,), in the type the layers compute in.
 
         Tables in a float4 or float8 mode come out as bfloat16 whatever that is; their values are exact in it.
         """
-        return self.model.embed_tokens(mx.array(ids)).astype(self.model.norm.weight.dtype)
+        return self.model.embed_tokens(ids).astype(self.model.norm.weight.dtype)
 
     def __call__(self, vectors: mx.array, positions: Positions, cache: Sequence[Any]) -> mx.array:
-        """Token vectors (L, hidden) at `positions` (3, L) behind what `cache` holds -> hidden states (L, hidden)."""
-        return self.run(vectors, rotary(self.config, positions, vectors.dtype), cache)
+        """Token vectors (L, hidden) at `positions` (3, L), behind what `cache` holds, to hidden states."""
+        return self.run(vectors, rotation(self.config, positions, vectors.dtype), cache)
 
     def step(self, token: mx.array, position: int, cache: Sequence[Any]) -> mx.array:
         """One decoding step: token () at `position` on all three axes -> logits (vocab,)."""
-        turn = _Rotary(self.config.rotary_dims, self.config.rope_theta, position)
+        turn = running(self.config, position)
         return self.logits(self.run(self.embed(token.reshape(1)), turn, cache))[0]
 
-    def run(self, vectors: mx.array, turn: _Rotary, cache: Sequence[Any]) -> mx.array:
+    def run(self, vectors: mx.array, turn: Turn, cache: Sequence[Any]) -> mx.array:
         x = vectors[None]
         for layer, kv in zip(self.model.layers, cache, strict=True):
             x = layer(x, turn, kv)

@@ -71,7 +71,9 @@ def load(
 def _open(tensors: Mapping[str, Tensor]) -> Iterator[tuple[str, mx.array]]:
     for file in sorted({tensor.file for tensor in tensors.values()}):
         try:
-            yield from mx.load(str(file)).items()
+            arrays = mx.load(str(file))
+            assert isinstance(arrays, dict)  # a safetensors file is one
+            yield from arrays.items()
         except (RuntimeError, ValueError) as error:
             raise ModelBroken(str(file), f"cannot be read ({error}).") from error
 

@@ -66,7 +66,7 @@ class Model(nn.Module):
 
         features: (index in ids, vectors (n, hidden)) of each picture, in order, none overlapping another.
         """
-        words = self.language_model.embed(ids)
+        words = self.language_model.embed(mx.array(list(ids)))
         pieces, at = [], 0
         for start, vectors in features:
             pieces += [words[at:start], vectors.astype(words.dtype)]

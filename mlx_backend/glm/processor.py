@@ -78,11 +78,11 @@ class Processor:
         return image_patches(open_image(source, name), self.image_rules, max_tokens)
 
     def video(self, path: Path | str, name: str = "") -> tuple[Patches, list[Grid], list[int]]:
-        """Patch rows of all pairs of frames in order, one grid and one integer second per pair. Raises BadMedia."""
+        """Patch rows of all pairs of frames, and a grid and an integer second per pair. Raises BadMedia."""
         return video_patches(Path(path), self.video_rules, name)
 
     def prompt(self, messages: Sequence[Message], thinking: bool = True) -> list[int]:
-        """Token ids with one image placeholder per 2 x 2 patches. Raises BadMedia for a file it cannot use."""
+        """Token ids with one image placeholder per 2 x 2 patches. Raises BadMedia."""
         return self.layout(messages, thinking=thinking).ids
 
     def layout(

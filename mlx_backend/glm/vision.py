@@ -197,7 +197,7 @@ class VisionTower(nn.Module):
                 start, left = start + count * size, left - count
 
     def _angles(self, order: npt.NDArray[np.int32]) -> tuple[mx.array, mx.array]:
-        """cos and sin (N, head_dim) float32: a quarter of the dimensions turns with rows, one with columns."""
+        """cos and sin (N, head_dim), float32: half of the angles follow the row, half the column."""
         dims = self.config.hidden_size // self.config.num_heads // 2
         inverse = 1.0 / (10000.0 ** (mx.arange(0, dims, 2, dtype=mx.float32) / dims))
         half = (mx.array(order)[:, :, None].astype(mx.float32) * inverse).reshape(order.shape[0], dims)

@@ -1,4 +1,4 @@
-"""Golden logits and positions from the reference: transformers' Glm4vMoe in float32 on the CPU, eager attention.
+"""Golden logits and positions from the reference: transformers' Glm4vMoe, float32, CPU, eager attention.
 
 Needs torch and transformers, which neither the app nor its tests have.
 """
@@ -9,9 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from transformers import Glm4vMoeForConditionalGeneration, PreTrainedTokenizerFast
-
 from reference.cases import CASES, Clip, Input, Picture, build, rows_kept
+from transformers import Glm4vMoeForConditionalGeneration, PreTrainedTokenizerFast
 
 DECODE_STEPS = 6
 
