@@ -21,7 +21,19 @@ from typing import Any, TextIO
 from PIL import Image as Pillow
 from PIL import ImageOps
 
-from mlx_backend import Answer, Boxes, EngineLike, Event, Image, Progress, Reasoning, Reply, Request, ToolCall
+from mlx_backend import (
+    Answer,
+    Boxes,
+    EngineLike,
+    Event,
+    Image,
+    Progress,
+    Reasoning,
+    Reply,
+    Request,
+    Rethink,
+    ToolCall,
+)
 
 # What a model says must not steer the terminal: escape sequences and other control characters are dropped.
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
@@ -58,6 +70,8 @@ class Screen:
             self._think(event.text)
         elif isinstance(event, Answer):
             self._say(event.text)
+        elif isinstance(event, Rethink):
+            self._rethink()
         elif isinstance(event, ToolCall):
             self._say(f"\n[{event.name}] {json.dumps(dict(event.arguments), ensure_ascii=False)}\n")
 
@@ -94,6 +108,13 @@ class Screen:
             self._out.write(CONTROL.sub("", text) if self._out.isatty() else text)
             self._out.flush()
             self._open_line = not text.endswith("\n")
+
+    def _rethink(self) -> None:
+        """What is printed cannot be taken back, only told apart."""
+        self._say("\n\n")
+        if self._err:
+            self._err.write("\x1b[2m(the above was still thinking; the answer follows)\x1b[0m\n\n")
+            self._err.flush()
 
     def _clear(self) -> None:
         if self._err and (self._progress or self._dim):

@@ -14,6 +14,7 @@ from .errors import (
     OutOfMemory,
 )
 from .fake import FakeEngine
+from .reply import Reply
 from .types import (
     Answer,
     Boxed,
@@ -27,6 +28,7 @@ from .types import (
     Reason,
     Reasoning,
     Request,
+    Rethink,
     Role,
     Sampling,
     Stage,
@@ -59,7 +61,9 @@ __all__ = [
     "Progress",
     "Reason",
     "Reasoning",
+    "Reply",
     "Request",
+    "Rethink",
     "Role",
     "Sampling",
     "Stage",

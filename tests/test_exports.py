@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from types import ModuleType
 
+import pytest
+
 import mlx_backend
-from mlx_backend import errors
+from mlx_backend import errors, types
 
 
 def test_all_lists_every_public_name() -> None:
@@ -18,10 +20,11 @@ def test_all_lists_every_public_name() -> None:
     assert len(set(mlx_backend.__all__)) == len(mlx_backend.__all__)
 
 
-def test_every_error_is_public() -> None:
-    tree = {
+@pytest.mark.parametrize("module", [errors, types])
+def test_every_value_and_error_is_public(module: ModuleType) -> None:
+    made_here = {
         name
-        for name, value in vars(errors).items()
-        if isinstance(value, type) and issubclass(value, Exception)
+        for name, value in vars(module).items()
+        if isinstance(value, type) and value.__module__ == module.__name__
     }
-    assert tree <= set(mlx_backend.__all__)
+    assert made_here - set(mlx_backend.__all__) == set()
