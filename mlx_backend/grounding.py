@@ -15,7 +15,8 @@ _NUMBER = r"-?\d+(?:\.\d*)?"
 _GROUP = re.compile(rf"\[\s*({_NUMBER}(?:\s*,\s*{_NUMBER})*)\s*\]")
 _BRACKETS = re.compile(r"[\s,;\[\]]*")
 _PICTURE = re.compile(r"\b(?:image|picture|photo)[\s_#-]*(\d{1,4})\b", re.IGNORECASE)
-_ORNAMENT = " \t\r,;:.-–—=>*`_\"'•#"
+_EMPHASIS = re.compile(r"\*+|`+")
+_ORNAMENT = " \t\r,;:.-–—=>_\"'•#"
 
 Place = tuple[int, ...]  # (x1, y1, x2, y2) or (x, y)
 
@@ -53,8 +54,8 @@ def _ordered(x1: int, y1: int, x2: int, y2: int) -> Place:
 
 
 def label(words: str) -> str:
-    """What a place is called: the words before it without list marks and punctuation."""
-    return words.strip(_ORNAMENT)
+    """What a place is called: the words before it without list marks, emphasis and punctuation around."""
+    return _EMPHASIS.sub("", words).strip(_ORNAMENT)
 
 
 def picture(line: str, count: int) -> int:
