@@ -25,7 +25,7 @@ class Sampler:
     def __init__(self, sampling: Sampling, rows: int, known: int, prompt: Sequence[int] = ()) -> None:
         self.sampling = sampling
         seed = secrets.randbits(63) if sampling.seed is None else sampling.seed
-        self._key = mx.random.key(seed)
+        self._key = mx.random.key(seed % 2**64)
         self._padding = mx.array(np.where(np.arange(rows) < known, 0.0, -np.inf).astype(np.float32))
         said = np.bincount(np.asarray(prompt, np.int64), minlength=rows)[:rows]
         self._in_prompt = mx.array(said > 0)

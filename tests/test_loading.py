@@ -241,3 +241,47 @@ def test_an_unknown_mode_is_refused(tmp_path):
     edit_config(folder, lambda c: c["quantization"].update(mode="magic"))
     with pytest.raises(ModelBroken, match="magic"):
         load(folder)
+
+
+# --- the real model's size, by arithmetic alone ----------------------------------------------------------
+
+REAL_TEXT = {
+    "vocab_size": 151552,
+    "hidden_size": 4096,
+    "intermediate_size": 10944,
+    "moe_intermediate_size": 1408,
+    "num_hidden_layers": 46,
+    "num_attention_heads": 96,
+    "num_key_value_heads": 8,
+    "head_dim": 128,
+    "n_routed_experts": 128,
+    "num_experts_per_tok": 8,
+    "n_shared_experts": 1,
+    "max_position_embeddings": 65536,
+    "partial_rotary_factor": 0.5,
+    "rope_theta": 10000.0,
+    "rope_scaling": {"rope_type": "default", "mrope_section": [8, 12, 12]},
+}
+REAL_VISION = {
+    "depth": 24,
+    "hidden_size": 1536,
+    "num_heads": 12,
+    "out_hidden_size": 4096,
+    "intermediate_size": 10944,
+}
+
+
+def test_the_real_shape_has_the_real_model_s_parameters(tmp_path):
+    """Nothing is allocated: arrays stay unevaluated. 107,710,933,120 is the published checkpoint's count."""
+    from mlx.utils import tree_flatten
+
+    from mlx_backend.glm.config import read_config
+    from mlx_backend.glm.model import Model
+
+    config = {"model_type": "glm4v_moe", "text_config": REAL_TEXT, "vision_config": REAL_VISION}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    model = Model(read_config(tmp_path), image_id=151363)
+    sizes = {name: array.size for name, array in tree_flatten(model.parameters())}
+    assert sum(sizes.values()) == 107_710_933_120
+    vision = sum(size for name, size in sizes.items() if name.startswith("vision_tower."))
+    assert vision == 858_681_856
