@@ -70,6 +70,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # whoever read the output has read enough, as in `ask … | head -1`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        return _failed(f"{error.filename or 'The system refused'}: {error.strerror or error}.")
     except Exception as error:
         return _failed(f"Something unexpected went wrong ({type(error).__name__}: {error}).{_kept_in_log()}")
 
