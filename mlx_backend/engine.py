@@ -150,8 +150,17 @@ class Engine:
             if worker is not None and folder is not None and worker.folder not in (None, folder):
                 worker.stop()
             if worker is None or worker.exit_code is not None:
-                worker = self._worker = Worker(self._log, self._responder)
+                worker = self._worker = self._started()
             return worker
+
+    def _started(self) -> Worker:
+        try:
+            return Worker(self._log, self._responder)
+        except OSError as error:
+            what = f"{error.filename}: {error.strerror}" if error.filename else error
+            raise BackendError(
+                f"The model process could not be started ({what}). Nothing was lost."
+            ) from error
 
     def _stop(self) -> None:
         with self._lock:
