@@ -10,6 +10,7 @@ from __future__ import annotations
 import codecs
 import json
 import re
+from collections.abc import Mapping
 from enum import Enum, auto
 from typing import Any, Protocol
 
@@ -38,8 +39,6 @@ _TAGS = (
 )
 _TAG = re.compile("|".join(map(re.escape, _TAGS)))
 _STARTS = frozenset(tag[:n] for tag in _TAGS for n in range(1, len(tag)))
-# Never part of an answer as tokens of their own; spelled out they are ordinary words.
-_SILENT = frozenset([b"[MASK]", b"[gMASK]", b"[sMASK]", b"<sop>", b"<eop>", b"/nothink"])
 
 _NAME = re.compile(r"\s*([^\s<>]+)\s*")
 _ARGUMENT = re.compile(r"<arg_key>([^<]*)</arg_key>\s*<arg_value>(.*?)</arg_value>\s*", re.DOTALL)
@@ -47,6 +46,11 @@ _ARGUMENT = re.compile(r"<arg_key>([^<]*)</arg_key>\s*<arg_value>(.*?)</arg_valu
 
 class Vocabulary(Protocol):
     """All the parser asks of a tokenizer."""
+
+    @property
+    def added(self) -> Mapping[str, int]:
+        """The tokens beside the learned vocabulary, by their text."""
+        ...
 
     def token_bytes(self, id: int, /) -> bytes:
         """What a token adds to the text, in UTF-8, possibly a part of a character."""
@@ -82,6 +86,8 @@ class Parser:
         self.stopped = False
         self.reasoning_tokens = 0
         self._vocabulary = vocabulary
+        # Tokens like [gMASK] steer the model; as words of an answer, spelled out, they are only words.
+        self._silent = {id for text, id in vocabulary.added.items() if text not in _TAGS}
         self._stops = [text for text in stop if text]
         self._images = images
         self._tokens = 0
@@ -107,7 +113,7 @@ class Parser:
     def feed(self, token_id: int) -> list[Event]:
         """Read one token; returns what is certain by now, often nothing."""
         data = self._vocabulary.token_bytes(token_id)
-        if self.stopped or data in _SILENT:
+        if self.stopped or token_id in self._silent:
             return []
         was_thinking = self.thinking
         self._read(self._decoder.decode(data))
