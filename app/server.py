@@ -1,0 +1,258 @@
+"""One FastAPI app on loopback: guard, health, stored media, the mounted window. Started once per home folder.
+
+Knows: ports, the single-instance lock, the one-time link that opens the window, orderly shutdown.
+Does not know: what a turn is, how the page looks, SQL.
+
+Gradio is imported inside functions: its environment must be set first (ui/quiet.py), and a second start of
+the app, which only opens the first one's window, does not wait for it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import logging
+import os
+import socket
+import sys
+import urllib.request
+import webbrowser
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import uvicorn
+from fastapi import FastAPI
+from fastapi.responses import FileResponse, JSONResponse, Response
+
+from app.blobs import Blobs
+from app.config import Config
+from app.jobs import Jobs
+from app.migrations import DatabaseTooNew
+from app.security import LINK_PATH, Guard, Keys
+from app.store import Store
+from app.ui.quiet import prepare
+from mlx_backend import EngineLike
+
+if TYPE_CHECKING:
+    import gradio as gr
+
+log = logging.getLogger(__name__)
+
+HOST = "127.0.0.1"
+PORTS_TRIED = 20
+SHUTDOWN_SECONDS = 1  # uvicorn waits that long for open event streams, and an open page always has one
+UPLOAD_LIMIT = "2gb"
+# A browser runs script in these if we serve them under our own address, so they are only ever downloads.
+ACTIVE_MEDIA = ("image/svg",)
+
+
+def serve(
+    config: Config, engine: EngineLike, *, port: int | None = None, open_browser: bool | None = None
+) -> int:
+    """Run the app until it is told to stop. Prints the address that opens the window.
+
+    port: where to begin looking for a free one. A second start on the same home opens the first one's window
+    and returns. Returns an exit code; the engine is closed when the app has run.
+    """
+    port = config.port if port is None else port
+    open_browser = config.open_browser if open_browser is None else open_browser
+    config.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    config.home.chmod(0o700)
+    with only_one(config.home / "app.lock") as alone:
+        if not alone:
+            return open_running(config.home, open_browser)
+        try:
+            store = Store(config.database)
+        except DatabaseTooNew as error:
+            print(error, file=sys.stderr)
+            return 1
+        with contextlib.closing(store), listening(port) as listener:
+            if listener is None:
+                print(f"No free port between {port} and {port + PORTS_TRIED - 1}.", file=sys.stderr)
+                return 1
+            return _run(config, engine, store, listener, open_browser)
+
+
+def _run(
+    config: Config, engine: EngineLike, store: Store, listener: socket.socket, open_browser: bool
+) -> int:
+    if marked := store.mark_interrupted():
+        log.warning("%d answers were cut off when the app last ended", marked)
+    port, keys = listener.getsockname()[1], Keys()
+    jobs = Jobs(store, blobs := Blobs(config.blobs), engine)
+    app = build(config.home, store, blobs, jobs, port, keys)
+
+    def opened() -> None:
+        _write_private(config.home / "run.json", json.dumps({"port": port, "owner": keys.owner}))
+        _show(f"http://{HOST}:{port}/?token={keys.link()}", open_browser)
+
+    server = _Server(app, opened)
+    try:
+        server.run([listener])
+    finally:
+        (config.home / "run.json").unlink(missing_ok=True)
+        jobs.close(SHUTDOWN_SECONDS)
+        engine.close()
+    return 0
+
+
+def build(home: Path, store: Store, blobs: Blobs, jobs: Jobs, port: int, keys: Keys) -> FastAPI:
+    """The app behind its guard; nothing listens yet."""
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        jobs.close(SHUTDOWN_SECONDS)  # partial answers are stored before anything else goes
+
+    app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
+
+    @app.get("/healthz")
+    def health() -> JSONResponse:
+        return JSONResponse({"ok": True})
+
+    @app.get("/media/{sha256}")
+    def media(sha256: str) -> Response:
+        return _media(store, blobs, sha256)
+
+    _mount_window(app, home, store, jobs, port)
+    app.add_middleware(Guard, port=port, keys=keys)  # added last, so it stands outermost
+    return app
+
+
+def _media(store: Store, blobs: Blobs, sha256: str) -> Response:
+    kind = store.media_type(sha256)
+    if kind is None or not (file := blobs.path(sha256)).exists():
+        return Response("No such file.", status_code=404)
+    # the name is the content: it can never become something else
+    headers = {"cache-control": "private, max-age=31536000, immutable"}
+    if kind.startswith(ACTIVE_MEDIA):
+        headers["content-disposition"], kind = "attachment", "application/octet-stream"
+    return FileResponse(file, media_type=kind, headers=headers)
+
+
+def _mount_window(app: FastAPI, home: Path, store: Store, jobs: Jobs, port: int) -> None:
+    prepare(home / "uploads")
+    import gradio as gr
+
+    from app.ui import handlers, layout
+
+    page = layout.build()
+    handlers.wire(page, handlers.Handlers(store, jobs))
+    gr.mount_gradio_app(
+        app,
+        page.demo,
+        path="/",
+        server_name=HOST,
+        server_port=port,
+        theme=layout.theme(),
+        css=layout.styles(),
+        head=layout.head(),
+        favicon_path=str(layout.ASSETS / "icon.svg"),
+        footer_links=[],
+        run_history=False,  # it would keep every question in the browser
+        show_error=False,
+        max_file_size=UPLOAD_LIMIT,
+        pwa=False,
+        ssr_mode=False,
+        mcp_server=False,
+        enable_monitoring=False,
+    )
+    calm(page.demo)
+
+
+def calm(demo: gr.Blocks) -> None:
+    """Let Gradio's queue look for work 50 times a second, not 1000: an idle app should cost nothing.
+
+    Private names, so a test covers them.
+    """
+    queue: Any = demo._queue
+    queue.sleep_when_free = 0.02
+    queue.progress_update_sleep_when_free = 0.1
+
+
+class _Server(uvicorn.Server):
+    """uvicorn on a socket that is ours already, telling when it answers."""
+
+    def __init__(self, app: FastAPI, opened: Callable[[], None]) -> None:
+        super().__init__(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=SHUTDOWN_SECONDS))
+        self._opened = opened
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self._opened()
+
+
+# --- one app per home ------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def only_one(lock: Path) -> Iterator[bool]:
+    """Hold the lock file while inside. False: another process holds it. The system frees it if we die."""
+    handle = os.open(lock, os.O_CREAT | os.O_RDWR, 0o600)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+    finally:
+        os.close(handle)
+
+
+@contextlib.contextmanager
+def listening(first: int) -> Iterator[socket.socket | None]:
+    """A bound socket on the first free loopback port from `first` on; None if 20 are taken. 0: any port."""
+    for port in range(first, first + PORTS_TRIED):
+        listener = socket.socket()
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((HOST, port))
+            listener.listen()  # binding alone succeeds on a port somebody else has bound but not opened
+        except OSError:
+            listener.close()
+            continue
+        with contextlib.closing(listener):
+            yield listener
+        return
+    yield None
+
+
+def open_running(home: Path, open_browser: bool) -> int:
+    """Open the window of the app that already runs on this home. Returns an exit code."""
+    try:
+        running = json.loads((home / "run.json").read_text(encoding="utf-8"))
+        url = f"http://{HOST}:{running['port']}"
+        asked = urllib.request.Request(
+            url + LINK_PATH, method="POST", headers={"authorization": f"Bearer {running['owner']}"}
+        )
+        # no proxy: a loopback address is never somebody else's business
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with opener.open(asked, timeout=5) as answer:
+            token = answer.read().decode()
+    except (OSError, ValueError, KeyError):
+        print(
+            f"GLM Chat is already running on {home} and does not answer yet. Nothing was changed. "
+            "Wait a moment and start it again, or quit the other one.",
+            file=sys.stderr,
+        )
+        return 1
+    _show(f"{url}/?token={token}", open_browser)
+    return 0
+
+
+def _show(url: str, open_browser: bool) -> None:
+    print(f"GLM Chat is open at {url}", flush=True)
+    print("The address works once. Start the app again for another window.", flush=True)
+    if open_browser:
+        webbrowser.open(url)
+
+
+def _write_private(file: Path, text: str) -> None:
+    file.unlink(missing_ok=True)  # so that the mode below holds whatever was there
+    handle = os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+    with os.fdopen(handle, "w", encoding="utf-8") as out:
+        out.write(text)

@@ -1,0 +1,280 @@
+"""One chat turn, from the question to the stored answer.
+
+Knows: how a draft becomes stored parts, how the stored path becomes a Request, how the events of the answer
+are kept: a checkpoint every half second, then one final state.
+Does not know: threads, windows, SQL, MLX.
+"""
+
+from __future__ import annotations
+
+import logging
+import mimetypes
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from app.blobs import Blobs
+from app.store import Begun, Message, Part, PartType, Status, Store, StoredBlob
+from mlx_backend import errors, types
+from mlx_backend.errors import BackendError, BadMedia
+from mlx_backend.reply import Reply
+
+log = logging.getLogger(__name__)
+
+CHECKPOINT_SECONDS = 0.5  # 0.03 ms each: what a crash can take is half a second of words
+TITLE_LENGTH = 60
+# A question that failed for what it holds would fail again with every later one: it is left out from then on.
+SELF_INFLICTED = (errors.BadMedia.__name__, errors.ContextTooLong.__name__, errors.OutOfMemory.__name__)
+UNEXPECTED = (
+    "Something went wrong inside GLM Chat. What was answered so far is kept, and the details are in the log. "
+    "Ask again; if it happens again, restart the app."
+)
+# not in Python's own table on every system it runs on
+mimetypes.add_type("image/webp", ".webp")
+mimetypes.add_type("image/heic", ".heic")
+mimetypes.add_type("image/heif", ".heif")
+mimetypes.add_type("image/avif", ".avif")
+mimetypes.add_type("video/x-matroska", ".mkv")
+
+
+class Streaming(Protocol):
+    """All that a turn asks of an engine."""
+
+    def stream(
+        self, request: types.Request, cancel: threading.Event | None = None
+    ) -> Iterator[types.Event]: ...
+
+
+class Cancel(threading.Event):
+    """Ends an answer once set. by_person: somebody pressed Stop, as opposed to the app being closed."""
+
+    by_person = True
+
+
+class BadDraft(Exception):
+    """The draft cannot be sent; nothing was stored. Its text is for the person at the screen."""
+
+
+@dataclass(frozen=True)
+class Draft:
+    """What a person is about to send. files: where they lie now; their last component is the name shown."""
+
+    text: str
+    files: tuple[Path, ...] = ()
+    thinking: bool = True
+
+
+@dataclass(frozen=True)
+class Live:
+    """An answer as it stands. progress: what is being waited for, until the first word.
+
+    A reasoning part carries {"seconds": so far or in all, "over": whether it has ended}.
+    """
+
+    parts: tuple[Part, ...] = ()
+    progress: types.Progress | None = None
+
+
+# --- before: the draft is stored -------------------------------------------------------------------------
+
+
+def begin(store: Store, blobs: Blobs, conversation_id: str | None, draft: Draft) -> Begun:
+    """Store the question, its files and an empty answer.
+
+    Raises BadDraft, UnknownConversation or StillAnswering; then no message was written.
+    """
+    text = draft.text.strip()
+    if not text and not draft.files:
+        raise BadDraft("There is nothing to send yet. Type a message or attach a picture or a video.")
+    kinds = [_media_type(file) for file in draft.files]  # all of them before the first copy
+    stored = [_put(blobs, file, kind) for file, kind in zip(draft.files, kinds, strict=True)]
+    parts = [_file_part(file, blob) for file, blob in zip(draft.files, stored, strict=True)]
+    if text:
+        parts.append(Part("text", text))
+    return store.begin_turn(conversation_id, title_of(draft), parts, stored, {"thinking": draft.thinking})
+
+
+def title_of(draft: Draft) -> str:
+    """The first words of the question, cut between words; without words, the first file's name."""
+    words = " ".join(draft.text.split()) or (draft.files[0].name if draft.files else "New chat")
+    if len(words) <= TITLE_LENGTH:
+        return words
+    cut = words[:TITLE_LENGTH].rsplit(" ", 1)[0] if " " in words[:TITLE_LENGTH] else words[:TITLE_LENGTH]
+    return cut.rstrip(" ,;:.–-") + "…"
+
+
+def _media_type(file: Path) -> str:
+    kind = mimetypes.guess_type(file.name)[0] or ""
+    if not kind.startswith(("image/", "video/")):
+        raise BadDraft(f"{file.name} is neither a picture nor a video. Remove it and send again.")
+    return kind
+
+
+def _put(blobs: Blobs, file: Path, media_type: str) -> StoredBlob:
+    try:
+        blob = blobs.put(file)
+    except OSError as error:
+        log.warning("could not store an attachment", exc_info=True)
+        why = error.strerror or "it cannot be read"
+        raise BadDraft(f"{file.name} could not be stored: {why}. Nothing was sent.") from error
+    return StoredBlob(blob.sha256, media_type, blob.bytes)
+
+
+def _file_part(file: Path, blob: StoredBlob) -> Part:
+    kind: PartType = "image" if blob.media_type.startswith("image/") else "video"
+    return Part(kind, "", blob.sha256, {"name": file.name, "media_type": blob.media_type})
+
+
+# --- asking: the path becomes a request ------------------------------------------------------------------
+
+
+def request(path: Sequence[Message], blobs: Blobs) -> types.Request:
+    """The conversation up to its last question. path: as stored, ending in the empty answer.
+
+    Raises BadMedia if a stored file is gone.
+    """
+    messages: list[types.Message] = []
+    for question, answer in zip(path[::2], path[1::2], strict=True):
+        if answer is not path[-1] and _left_out(answer):
+            continue
+        thinking = bool(answer.options.get("thinking", True))
+        content = tuple(_said(part, blobs) for part in question.parts)
+        messages.append(types.Message("user", content, thinking))
+        if words := _answered(answer):
+            messages.append(types.Message("assistant", words, reasoning=_reasoning(answer)))
+    return types.Request(tuple(messages), thinking=bool(path[-1].options.get("thinking", True)))
+
+
+def _left_out(answer: Message) -> bool:
+    kinds = [part.data.get("kind") for part in answer.parts if part.type == "error"]
+    return any(kind in SELF_INFLICTED for kind in kinds) and not _answered(answer)
+
+
+def _said(part: Part, blobs: Blobs) -> types.Part:
+    if part.sha256 is None:
+        return types.Text(part.text)
+    file, name = blobs.path(part.sha256), str(part.data.get("name", "attachment"))
+    if not file.exists():
+        raise BadMedia(name, "its stored copy is missing. Attach it again in a new chat.")
+    return types.Image(file, name) if part.type == "image" else types.Video(file, name)
+
+
+def _answered(answer: Message) -> tuple[types.Part, ...]:
+    kinds: dict[str, type[types.Text | types.Boxed]] = {"text": types.Text, "box": types.Boxed}
+    return tuple(kinds[part.type](part.text) for part in answer.parts if part.type in kinds and part.text)
+
+
+def _reasoning(answer: Message) -> str:
+    return "".join(part.text for part in answer.parts if part.type == "reasoning")
+
+
+# --- answering: events are kept --------------------------------------------------------------------------
+
+
+class Answering:
+    """The answer while it arrives: folds events, measures the thinking. publish gets every new state."""
+
+    def __init__(self, publish: Callable[[Live], None]) -> None:
+        self._publish = publish
+        self._reply = Reply()
+        self._places: dict[int, dict[str, Any]] = {}  # segment -> what the model pointed at there
+        self._began: float | None = None  # the first word of any kind
+        self._thought_for: float | None = None  # seconds, once the thinking is over
+        self.live = Live()
+
+    @property
+    def done(self) -> types.Done | None:
+        return self._reply.done
+
+    def add(self, event: types.Event) -> None:
+        if isinstance(event, types.Progress):
+            self.live = Live(self.live.parts, event)
+        else:
+            self._reply.add(event)
+            self._time(event)
+            self._place(event)
+            self.live = Live(self.parts())
+        self._publish(self.live)
+
+    def _time(self, event: types.Event) -> None:
+        now = time.monotonic()
+        self._began = self._began or now
+        if isinstance(event, types.Reasoning | types.Rethink):
+            self._thought_for = None  # words taken for the answer may turn out to have been thinking
+        elif self._thought_for is None:
+            self._thought_for = now - self._began
+
+    def _place(self, event: types.Event) -> None:
+        if isinstance(event, types.Rethink):
+            self._places.clear()
+        elif isinstance(event, types.Boxes):
+            self._places[len(self._reply.segments) - 1] = asdict(event)
+
+    def parts(self) -> tuple[Part, ...]:
+        parts: list[Part] = []
+        if self._reply.reasoning:
+            over = self._thought_for is not None
+            seconds = self._thought_for if over else time.monotonic() - (self._began or 0.0)
+            parts.append(Part("reasoning", self._reply.reasoning, None, {"seconds": seconds, "over": over}))
+        for n, segment in enumerate(self._reply.segments):
+            kind: PartType = "box" if isinstance(segment, types.Boxed) else "text"
+            parts.append(Part(kind, segment.text, None, self._places.get(n, {})))
+        return tuple(parts)
+
+
+def run(
+    store: Store,
+    blobs: Blobs,
+    engine: Streaming,
+    begun: Begun,
+    cancel: Cancel,
+    publish: Callable[[Live], None],
+) -> None:
+    """Ask the engine and keep its answer; returns when the answer's last state is stored. Never raises.
+
+    cancel: set it to stop. publish: called with every new state, from this thread.
+    """
+    answering = Answering(publish)
+    problem: Part | None = None
+    try:
+        asked = request(store.path(begun.conversation_id), blobs)
+        _keep(store, begun.answer_id, engine.stream(asked, cancel), answering, cancel)
+    except BackendError as error:
+        problem = Part("error", error.message, None, {"kind": type(error).__name__})
+    except Exception:
+        log.exception("a turn failed")
+        problem = Part("error", UNEXPECTED, None, {"kind": "unexpected"})
+    _finish(store, begun.answer_id, answering, problem, cancel)
+
+
+def _keep(
+    store: Store,
+    answer_id: str,
+    events: Iterator[types.Event],
+    answering: Answering,
+    cancel: threading.Event,
+) -> None:
+    checked = time.monotonic()
+    for event in events:
+        answering.add(event)
+        if time.monotonic() - checked >= CHECKPOINT_SECONDS:
+            checked = time.monotonic()
+            if not store.checkpoint(answer_id, answering.parts()):
+                cancel.set()  # the conversation was deleted: nobody waits for this answer
+
+
+def _finish(store: Store, answer_id: str, answering: Answering, problem: Part | None, cancel: Cancel) -> None:
+    done, parts = answering.done, answering.parts()
+    status: Status = "complete"
+    reason = done.reason if done else None
+    if problem is not None:
+        status, parts = "error", (*parts, problem)
+    elif done is None or done.reason == "cancelled":
+        status, reason = "interrupted", "cancelled" if cancel.by_person else None
+    try:
+        store.finish(answer_id, parts, status, reason, asdict(done.stats) if done else None)
+    except Exception:
+        log.exception("an answer could not be stored")

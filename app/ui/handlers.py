@@ -1,0 +1,164 @@
+"""What happens on the page: thin wiring from events to jobs and store, and back.
+
+Knows: which event changes what on the page, which conversation each open page looks at.
+Does not know: how turns run, how messages are drawn, SQL.
+
+Everything an event carries was chosen by the client: ids are looked up before they are used.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from app.jobs import Jobs
+from app.store import Message, StillAnswering, Store, UnknownConversation
+from app.turn import BadDraft, Draft
+from app.ui import messages
+from app.ui.layout import EMPTY, Page
+
+Update = Any  # what Gradio takes for one output
+IDLE: dict[str, Any] = {"submit_btn": True, "stop_btn": False}
+BUSY: dict[str, Any] = {"submit_btn": False, "stop_btn": True}
+# The page's address follows the conversation, so that a reload and a second tab find it.
+ADDRESS = """(list) => { const url = new URL(location), id = list && list.active;
+  id ? url.searchParams.set('c', id) : url.searchParams.delete('c'); history.replaceState(null, '', url); }"""
+QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": None}
+DAY = 86400.0
+
+
+class Handlers:
+    """One per app. The view of each open page is kept here: a late repaint of a conversation that is no
+    longer on screen must never happen, and Gradio's own `cancels` comes ~200 ms too late to ensure that."""
+
+    def __init__(self, store: Store, jobs: Jobs) -> None:
+        self._store = store
+        self._jobs = jobs
+        self._view: dict[str, str | None] = {}  # session -> conversation on screen
+
+    def load(self, request: gr.Request) -> tuple[Update, ...]:
+        """A page opens: the conversation in its address, else the last one used."""
+        wanted = dict(request.query_params).get("c") or self._store.setting("last_conversation")
+        return (*self._show(wanted, request), bool(self._store.setting("thinking", True)))
+
+    def open(self, event: gr.EventData, request: gr.Request) -> tuple[Update, ...]:
+        return self._show(getattr(event, "id", None), request)
+
+    def new(self, request: gr.Request) -> tuple[Update, ...]:
+        return self._show(None, request)
+
+    def send(
+        self, value: dict[str, Any] | None, conversation: str | None, thinking: bool, request: gr.Request
+    ) -> tuple[Update, ...]:
+        """Store the question and start its answer; what cannot be sent stays there, and says why."""
+        value = value or {}
+        files = tuple(Path(file) for file in value.get("files") or ())
+        try:
+            job = self._jobs.start(conversation, Draft(str(value.get("text") or ""), files, bool(thinking)))
+        except (BadDraft, UnknownConversation, StillAnswering) as refused:
+            return (*[gr.skip()] * 7, str(refused))
+        self._store.set_setting("thinking", bool(thinking))
+        *shown, _, notice = self._show(job.begun.conversation_id, request)
+        return (*shown, gr.update(value=EMPTY, **BUSY), notice)
+
+    def follow(self, conversation: str | None, request: gr.Request) -> Iterator[tuple[Update, ...]]:
+        """Repaint the last turn until its answer is stored: latest, waiting, box."""
+        session = request.session_hash or ""
+        job = self._jobs.get(conversation)
+        yield gr.skip(), gr.skip(), gr.skip()  # a generator that yields nothing sets its outputs to null
+        if job is not None:
+            asked = self._last_turn(job.begun.conversation_id, request)[:1]
+            question = messages.exchanges(asked, _media(request))
+            for live in job.follow():
+                if self._view.get(session) != conversation:
+                    return
+                yield question + messages.arriving(live), messages.waiting(live), gr.skip()
+        if conversation and self._view.get(session) == conversation:
+            latest = messages.exchanges(self._last_turn(conversation, request), _media(request))
+            yield latest, "", gr.update(**IDLE)
+
+    def stop(self, conversation: str | None) -> None:
+        self._jobs.stop(conversation)
+
+    def leave(self, request: gr.Request) -> None:
+        self._view.pop(request.session_hash or "", None)
+
+    # --- painting ------------------------------------------------------------------------------------
+
+    def _show(self, wanted: object, request: gr.Request) -> tuple[Update, ...]:
+        """Put a conversation, or none, on the page: conversation, list, title, earlier, latest, waiting, box,
+        notice."""
+        found = self._store.conversation(wanted) if isinstance(wanted, str) else None
+        current = found.id if found else None
+        self._view[request.session_hash or ""] = current
+        self._store.set_setting("last_conversation", current)
+        path = self._store.path(current) if current else ()
+        job = self._jobs.get(current)
+        earlier = messages.exchanges(path[:-2], _media(request))
+        latest = messages.exchanges(path[-2:], _media(request))
+        return (
+            current,
+            {"items": self._items(), "active": current},
+            found.title if found else "",
+            earlier,
+            latest,
+            messages.waiting(job.live) if job else "",
+            gr.update(**(BUSY if job else IDLE)),
+            "",
+        )
+
+    def _last_turn(self, conversation: str, request: gr.Request) -> Sequence[Message]:
+        return self._store.path(conversation)[-2:]
+
+    def _items(self) -> list[dict[str, str]]:
+        now = time.time()
+        return [
+            {"id": one.id, "title": one.title, "group": group(one.updated_at, now)}
+            for one in self._store.conversations()
+        ]
+
+
+def group(then: float, now: float) -> str:
+    """The heading for a moment, by calendar days in local time. Seconds since 1970."""
+    midnight = time.mktime((*time.localtime(now)[:3], 0, 0, 0, 0, 0, -1))
+    if then >= midnight:
+        return "Today"
+    if then >= midnight - DAY:
+        return "Yesterday"
+    return "Previous 7 days" if then >= midnight - 7 * DAY else "Older"
+
+
+def _media(request: gr.Request) -> str:
+    """The address of stored files as this page reaches us; the guard has checked the host."""
+    return f"http://{request.headers['host']}/media/"
+
+
+def wire(page: Page, handlers: Handlers) -> None:
+    """Connect events; call once, after build()."""
+    page_parts = [
+        page.conversation,
+        page.conversations,
+        page.title,
+        page.earlier,
+        page.latest,
+        page.waiting,
+        page.box,
+        page.notice,
+    ]
+    last_turn = [page.latest, page.waiting, page.box]
+    with page.demo:
+        sent = page.box.submit(
+            handlers.send, [page.box, page.conversation, page.thinking], page_parts, **QUIET
+        )
+        loaded = page.demo.load(handlers.load, None, [*page_parts, page.thinking], **QUIET)
+        opened = page.conversations.open_conv(handlers.open, None, page_parts, **QUIET)
+        fresh = page.new_chat.click(handlers.new, None, page_parts, **QUIET)
+        for event in (sent, loaded, opened, fresh):
+            event.then(None, page.conversations, None, js=ADDRESS)
+            event.success(handlers.follow, page.conversation, last_turn, **QUIET)
+        page.box.stop(handlers.stop, page.conversation, None, **QUIET)
+        page.demo.unload(handlers.leave)

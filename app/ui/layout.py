@@ -1,0 +1,167 @@
+"""The page: which components stand where. No behaviour; that is wired in handlers.py.
+
+Knows: Gradio's components, the page's own styles and scripts.
+Does not know: conversations, jobs, the engine.
+
+The last turn stands in a Chatbot of its own below the earlier ones: only it is repainted while an answer
+arrives, however long the conversation is, and nothing moves when the answer ends.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+ASSETS = Path(__file__).resolve().parent.parent.parent / "assets"
+PLACEHOLDER = "Ask about a picture or a video…"
+EMPTY: dict[str, str | list[Any]] = {
+    "text": "",
+    "files": [],
+}  # of the composer; its script cannot do with None
+NO_CONVERSATIONS: dict[str, Any] = {"items": [], "active": None}  # items: {id, title, group}
+FILE_TYPES = ["image", "video"]
+LATEX: list[dict[str, str | bool]] = [
+    {"left": "$$", "right": "$$", "display": True},
+    {"left": "\\[", "right": "\\]", "display": True},
+    {"left": "\\(", "right": "\\)", "display": False},
+]
+
+
+class Drawn(gr.HTML):
+    """A constant template that a script of ours fills through textContent.
+
+    Gradio compiles templates to JavaScript, so a value in one would run: values reach the page only as data.
+    """
+
+    open_conv: Any  # Gradio makes an event of every name in the script's trigger() calls
+
+    # Gradio makes a component again from its own arguments, adding `render` and the like: hence **more
+    def __init__(self, template: str, script: str, value: Any = None, **more: Any) -> None:
+        super().__init__(
+            value=value,
+            html_template=template,
+            css_template="",
+            js_on_load=(ASSETS / script).read_text(encoding="utf-8"),
+            apply_default_css=False,
+            **more,
+        )
+
+    def postprocess(self, value: Any) -> Any:
+        return value
+
+
+@dataclass(frozen=True)
+class Page:
+    """What the handlers wire."""
+
+    demo: gr.Blocks
+    conversation: gr.State
+    new_chat: gr.Button
+    conversations: Drawn
+    title: Drawn
+    earlier: gr.Chatbot
+    latest: gr.Chatbot
+    waiting: Drawn
+    notice: Drawn
+    box: gr.MultimodalTextbox
+    thinking: gr.Checkbox
+
+
+def theme() -> gr.themes.Base:
+    return gr.themes.Base(
+        primary_hue=gr.themes.colors.indigo,
+        neutral_hue=gr.themes.colors.zinc,
+        radius_size=gr.themes.sizes.radius_lg,
+        font=[
+            gr.themes.Font(name) for name in ("-apple-system", "BlinkMacSystemFont", "Inter", "sans-serif")
+        ],
+        font_mono=[gr.themes.Font(name) for name in ("ui-monospace", "SF Mono", "Menlo", "monospace")],
+    )
+
+
+def styles() -> str:
+    return (ASSETS / "app.css").read_text(encoding="utf-8")
+
+
+def head() -> str:
+    return f"<script>{(ASSETS / 'page.js').read_text(encoding='utf-8')}</script>"
+
+
+def build() -> Page:
+    """The whole page, not yet wired; handlers.wire is called inside its `demo`."""
+    with gr.Blocks(title="GLM Chat", fill_height=True, fill_width=True, delete_cache=(3600, 86400)) as demo:
+        conversation = gr.State(None)
+        with gr.Column(elem_id="side"):
+            gr.HTML(_BRAND, elem_id="brand", apply_default_css=False, js_on_load=None)
+            new_chat = gr.Button("New chat", elem_id="new-chat", size="sm")
+            conversations = Drawn(_LIST, "conversations.js", NO_CONVERSATIONS, elem_id="convs")
+        with gr.Column(elem_id="main"):
+            title = Drawn(_TOP, "title.js", "", elem_id="top")
+            with gr.Column(elem_id="scroll"):
+                gr.HTML(_HELLO, elem_id="hello", apply_default_css=False, js_on_load=None)
+                earlier, latest = _chatbot("earlier"), _chatbot("latest")
+                waiting = Drawn(_WAITING, "words.js", "", elem_id="waiting")
+            with gr.Column(elem_id="foot"):
+                notice = Drawn("<p role='alert'></p>", "words.js", "", elem_id="notice")
+                with gr.Column(elem_id="composer"):
+                    box, thinking = _box(), _thinking()
+                gr.HTML(_FINE, elem_id="fine", apply_default_css=False, js_on_load=None)
+    return Page(
+        demo, conversation, new_chat, conversations, title, earlier, latest, waiting, notice, box, thinking
+    )
+
+
+def _chatbot(name: str) -> gr.Chatbot:
+    return gr.Chatbot(
+        elem_id=name,
+        elem_classes="chat",
+        show_label=False,
+        container=False,
+        height=None,
+        autoscroll=False,  # the column around both scrolls, see page.js
+        layout="bubble",
+        buttons=["copy"],
+        feedback_options=None,
+        allow_tags=False,
+        latex_delimiters=LATEX,
+        placeholder="",
+    )
+
+
+def _box() -> gr.MultimodalTextbox:
+    return gr.MultimodalTextbox(
+        EMPTY,
+        elem_id="box",
+        show_label=False,
+        container=False,
+        placeholder=PLACEHOLDER,
+        file_count="multiple",
+        file_types=FILE_TYPES,
+        sources=["upload"],
+        autofocus=True,
+        lines=1,
+        max_lines=10,
+        max_plain_text_length=1_000_000,  # Gradio would turn a longer paste into a file, which we do not take
+    )
+
+
+def _thinking() -> gr.Checkbox:
+    return gr.Checkbox(True, label="Thinking", elem_id="thinking", container=False, show_label=False)
+
+
+_LIST = "<nav class='convs' aria-label='Conversations'></nav>"
+_BRAND = "<div class='brand'><i class='logo'></i>GLM Chat</div>"
+_TOP = (
+    "<button class='icon' data-do='sidebar' aria-label='Show or hide the sidebar' title='Sidebar'></button>"
+    "<h1></h1>"
+    "<button class='icon' data-do='theme' aria-label='Light or dark' title='Light or dark'></button>"
+)
+_HELLO = (
+    "<div class='hello'><h2>What are we looking at?</h2>"
+    "<p>Drop pictures or videos anywhere in this window.</p></div>"
+)
+_WAITING = "<div class='waiting'><i></i><p role='status'></p></div>"
+_FINE = "<p>Answers are made on this computer alone. Check the important ones.</p>"

@@ -1,0 +1,54 @@
+"""Makes Gradio importable without calling home and without writing into our source folders.
+
+Knows: the environment variables and the one module that must be set before the first `import gradio`.
+Does not know: anything of the window. Import nothing of Gradio before calling prepare().
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+from collections.abc import Sequence
+from importlib.machinery import ModuleSpec
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+_MODULE = "gradio.component_meta"
+
+
+class _NoStubs:
+    """Import hook: Gradio writes a .pyi beside every module that subclasses a component, at import.
+
+    That parses each source file again (half of the import's time) and writes into a signed bundle.
+    """
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None = None, target: Any = None
+    ) -> ModuleSpec | None:
+        if name != _MODULE:
+            return None
+        sys.meta_path.remove(self)
+        spec = importlib.util.find_spec(name)
+        if spec is None or spec.loader is None:
+            raise ImportError(f"{_MODULE} is not where it was in the Gradio this app was written for")
+        run = spec.loader.exec_module
+
+        def without_stubs(module: ModuleType) -> None:
+            run(module)
+            module.create_or_modify_pyi = lambda *a, **k: None  # type: ignore[attr-defined]
+
+        spec.loader.exec_module = without_stubs  # type: ignore[method-assign]
+        return spec
+
+
+def prepare(uploads: Path) -> None:
+    """Call once, before the first `import gradio`. uploads: a private folder for files not yet sent."""
+    uploads.mkdir(mode=0o700, parents=True, exist_ok=True)
+    uploads.chmod(0o700)
+    os.environ["GRADIO_TEMP_DIR"] = str(uploads)  # everything in it can be fetched through the window
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # compared with exactly this string
+    os.environ["HF_HUB_OFFLINE"] = "1"
+    if _MODULE not in sys.modules:
+        sys.meta_path.insert(0, _NoStubs())
