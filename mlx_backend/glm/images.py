@@ -27,8 +27,11 @@ __all__ = [
     "image_patches",
     "open_image",
     "patch_rows",
+    "quiet",
     "resize_frame",
     "smart_resize",
+    "to_rgb",
+    "too_large",
 ]
 
 Grid = tuple[int, int, int]  # pairs of frames (always 1 here), patch rows, patch columns
@@ -49,7 +52,7 @@ FORMATS = (
 
 
 def image_grid(width: int, height: int, rules: MediaRules, max_tokens: int | None = None) -> Grid:
-    """(1, patch rows, patch columns) for a picture of this size in pixels; a quarter of the patches are tokens.
+    """(1, patch rows, patch columns) for a picture of this size in pixels; 4 patches make a token.
 
     max_tokens: at most so many tokens, as far as a picture can be shrunk (1 at the least).
     Raises BadMedia for a size the model cannot take.
@@ -72,35 +75,38 @@ def open_image(source: Path | bytes | Image.Image, name: str = "") -> Image.Imag
     before anything is decoded.
     """
     name = name or (source.name if isinstance(source, Path) else "The picture")
-    with _opened(source, name) as image:
-        _check_size(image, name)
-        try:
-            image.load()
-        except Exception as error:  # decoders raise whatever a damaged file leads them into
-            raise BadMedia(name, f"the picture is damaged or cut off ({error}).") from error
-        try:
-            return _rgb(_upright(image))
-        except (ValueError, OSError) as error:
-            raise BadMedia(name, f"its colour mode {image.mode} cannot be read ({error}).") from error
+    with quiet():
+        if isinstance(source, Image.Image):
+            return _prepared(source, name)
+        with _identify(source, name) as image:
+            return _prepared(image, name)
+
+
+def _prepared(image: Image.Image, name: str) -> Image.Image:
+    _check_size(image, name)
+    try:
+        image.load()
+    except Exception as error:  # decoders raise whatever a damaged file leads them into
+        raise BadMedia(name, f"the picture is damaged or cut off ({error}).") from error
+    try:
+        return to_rgb(_upright(image))
+    except (ValueError, OSError) as error:
+        raise BadMedia(name, f"its colour mode {image.mode} cannot be read ({error}).") from error
 
 
 @contextmanager
-def _opened(source: Path | bytes | Image.Image, name: str) -> Iterator[Image.Image]:
+def quiet() -> Iterator[None]:
+    """Without Pillow's warnings of odd metadata and palettes; none of them changes the pixels."""
     with warnings.catch_warnings():
-        # Pillow warns of odd metadata and palettes; none of it changes the pixels.
         warnings.simplefilter("ignore")
-        if isinstance(source, Image.Image):
-            yield source  # the caller's own: not closed here
-            return
-        with _identify(source, name) as image:
-            yield image
+        yield
 
 
 def _identify(source: Path | bytes, name: str) -> Image.Image:
     try:
         return Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=FORMATS)
     except Image.DecompressionBombError as error:
-        raise BadMedia(name, _too_large()) from error
+        raise BadMedia(name, too_large()) from error
     except FileNotFoundError as error:
         raise BadMedia(name, "there is no such file.") from error
     except Exception as error:  # header parsers raise whatever damaged bytes lead them into
@@ -125,14 +131,14 @@ def _head(path: Path) -> bytes:
         return file.read(16)
 
 
-def _too_large() -> str:
+def too_large() -> str:
     return f"it has more than {MAX_DECODED_PIXELS:,} pixels. Make it smaller and try again."
 
 
 def _check_size(image: Image.Image, name: str) -> None:
     width, height = image.size
     if width * height > MAX_DECODED_PIXELS:
-        raise BadMedia(name, _too_large())
+        raise BadMedia(name, too_large())
     try:
         smart_resize(2, height, width, 1, 1)  # for its checks; the shape's bounds do not depend on the rest
     except ValueError as error:
@@ -146,7 +152,7 @@ def _upright(image: Image.Image) -> Image.Image:
         return image
 
 
-def _rgb(image: Image.Image) -> Image.Image:
+def to_rgb(image: Image.Image) -> Image.Image:
     """8-bit RGB. Transparency goes over white, as the reference's convert_to_rgb does."""
     if image.mode.startswith("I") or image.mode == "F":
         return Image.fromarray(_eight_bits(np.asarray(image))).convert("RGB")
@@ -217,7 +223,7 @@ def image_patches(
     Raises BadMedia for a size the model cannot take.
     """
     if image.mode != "RGB":
-        image = _rgb(image)
+        image = to_rgb(image)
     grid = image_grid(image.width, image.height, rules, max_tokens)
     levels = resize_frame(image, grid[1] * rules.patch, grid[2] * rules.patch)
     # Both frames of the pair are the same picture: a view, not a copy.

@@ -1,0 +1,132 @@
+"""Videos as the model's vision tower wants them: which frames, when, and their patch rows.
+
+Knows: the reference's sampling and timestamps, that frames go in pairs.
+Does not know: containers and seeking (frames.py), prompts, MLX.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlx_backend.errors import BadMedia
+from mlx_backend.glm.frames import Clip, open_clip
+from mlx_backend.glm.images import Grid, patch_rows, resize_frame
+from mlx_backend.glm.rules import MediaRules, fit_size
+
+__all__ = ["sample_indices", "video_grids", "video_pairs", "video_patches"]
+
+
+def sample_indices(
+    frames: int,
+    fps: float,
+    duration: float | None = None,
+    sample_fps: float = 2.0,
+    max_seconds: float = 300.0,
+) -> list[int]:
+    """Which frames the model sees: an even number of ascending indices, the last perhaps twice.
+
+    frames: how many there are; fps: their rate; duration: seconds, derived from both where unknown.
+    Up to max_seconds, sample_fps frames per second; beyond, as many as max_seconds would have, spread evenly.
+    Raises ValueError when there is no frame or fps is not positive.
+    Source: sample_frames of the reference's GLM-4V video processor (transformers 5.23).
+    """
+    if frames < 1 or not fps > 0:
+        raise ValueError(f"{frames} frames at {fps} per second")
+    last = frames - 1
+    seconds = duration or round(last / fps) + 1
+    limit = int(max_seconds * sample_fps)
+    if seconds <= max_seconds:
+        wanted = [i * fps / sample_fps for i in range(max(math.floor(seconds * sample_fps), 1))]
+    elif limit >= frames:
+        wanted = [float(i) for i in range(frames)]
+    else:
+        wanted = [float(second) * fps for second in np.linspace(0, seconds, limit)]
+    indices = list(dict.fromkeys(min(last, math.ceil(place)) for place in wanted))
+    return indices + indices[-1:] * (len(indices) % 2)
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What will be read: known before anything is decoded. height, width: pixels after resizing."""
+
+    clip: Clip
+    indices: list[int]
+    height: int
+    width: int
+    rules: MediaRules
+
+    @property
+    def grid(self) -> Grid:
+        return 1, self.height // self.rules.patch, self.width // self.rules.patch
+
+    @property
+    def seconds(self) -> list[int]:
+        """The whole second of the first frame of each pair, as the reference writes it into the prompt."""
+        return [int(index / self.clip.fps) for index in self.indices[:: self.rules.temporal]]
+
+
+def _plan(path: Path, rules: MediaRules, name: str, max_tokens: int | None) -> _Plan:
+    clip = open_clip(path, name)
+    # The reference's readers give a length of frames / fps, not the length the container states.
+    length = clip.frames / clip.fps
+    indices = sample_indices(clip.frames, clip.fps, length, rules.sample_fps, rules.max_seconds)
+    try:
+        height, width = fit_size(len(indices), clip.height, clip.width, rules, max_tokens)
+    except ValueError as error:
+        raise BadMedia(clip.name, f"{error}.") from error
+    return _Plan(clip, indices, height, width, rules)
+
+
+def video_grids(
+    path: Path, rules: MediaRules, name: str = "", max_tokens: int | None = None
+) -> tuple[list[Grid], list[int]]:
+    """One (1, gh, gw) and one integer second per pair of frames, without decoding the video.
+
+    max_tokens: of the whole video. Equal to what video_patches gives. Raises BadMedia.
+    """
+    plan = _plan(path, rules, name, max_tokens)
+    return [plan.grid] * len(plan.seconds), plan.seconds
+
+
+def video_pairs(
+    path: Path, rules: MediaRules, name: str = "", max_tokens: int | None = None
+) -> Iterator[tuple[NDArray[np.float32], Grid, int]]:
+    """Pair after pair: patch rows (gh * gw, 1176) float32, grid (1, gh, gw), second.
+
+    Holds one pair at a time, whatever the video's length. Raises BadMedia, also on the way.
+    """
+    plan = _plan(path, rules, name, max_tokens)
+    for frames, second in zip(_frame_pairs(plan), plan.seconds, strict=True):
+        yield patch_rows(frames, rules), plan.grid, second
+
+
+def video_patches(
+    path: Path, rules: MediaRules, name: str = "", max_tokens: int | None = None
+) -> tuple[NDArray[np.float32], list[Grid], list[int]]:
+    """All pairs of a video: (rows of all pairs in order, one grid per pair, one second per pair).
+
+    max_tokens: of the whole video. The rows are float32: up to 564 MB under the reference's bounds, of which
+    nothing is held twice. Raises BadMedia.
+    """
+    plan = _plan(path, rules, name, max_tokens)
+    each, pairs = plan.grid[1] * plan.grid[2], len(plan.seconds)
+    rows = np.empty((pairs * each, rules.row), np.float32)
+    for pair, frames in enumerate(_frame_pairs(plan)):
+        patch_rows(frames, rules, out=rows[pair * each : (pair + 1) * each])
+    return rows, [plan.grid] * pairs, plan.seconds
+
+
+def _frame_pairs(plan: _Plan) -> Iterator[NDArray[np.uint8]]:
+    """(2, height, width, 3) RGB levels; each frame resized as soon as it is decoded."""
+    pair: list[NDArray[np.uint8]] = []
+    for frame in plan.clip.read(plan.indices):
+        pair.append(resize_frame(frame, plan.height, plan.width))
+        if len(pair) == plan.rules.temporal:
+            yield np.stack(pair)
+            pair = []
