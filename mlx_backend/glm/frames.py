@@ -13,13 +13,17 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-# Before the first use of FFmpeg: silence on the terminal, and no file may send it to the network.
-os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
-os.environ.setdefault("OPENCV_FFMPEG_CAPTURE_OPTIONS", "protocol_whitelist;file")
+# Both are read at FFmpeg's first use. Silence on the terminal; and only containers that hold the video
+# itself: a playlist would make FFmpeg open other files or the network, and it would film plain text.
+os.environ["OPENCV_FFMPEG_LOGLEVEL"] = "-8"
+os.environ["OPENCV_FFMPEG_CAPTURE_OPTIONS"] = (
+    "protocol_whitelist;file|format_whitelist;"
+    "mov,mp4,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,asf,ogg,mxf,h264,hevc,mjpeg,dv,ivf,m4v,nut,rm"
+)
 
 import cv2
 import numpy as np
@@ -111,7 +115,7 @@ def _video_file(path: Path, name: str) -> VideoFile:
         times, keys = np.empty(0), np.empty(0, np.int64)
     frames = len(times) or _count(path)
     if frames == 0 or width < 1 or height < 1:
-        raise BadMedia(name, "it holds no picture that can be decoded.")
+        raise BadMedia(name, f"nothing in it can be decoded{_codec(capture)}.")
     clip = VideoFile(path, name, frames, _true_fps(header_fps, times), width, height, times, keys)
     # A file that announces more than it holds was cut: its last frame may be there only in part.
     return _without_broken_end(clip) if announced > frames and len(times) else clip
@@ -121,6 +125,11 @@ def _capture(path: Path, *options: int) -> Any:
     # FFmpeg by name: OpenCV's other readers take a picture's file name for the pattern of a sequence.
     # An absolute path: FFmpeg would take "concat:…" or "http:…" for a protocol.
     return cv2.VideoCapture(str(path.resolve()), cv2.CAP_FFMPEG, list(options))
+
+
+def _codec(capture: Any) -> str:
+    code = int(capture.get(cv2.CAP_PROP_FOURCC)).to_bytes(4, "little", signed=True).decode("ascii", "ignore")
+    return f"; it is coded as {code}" if code.isalnum() else ""
 
 
 def _scan(path: Path) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
@@ -166,17 +175,17 @@ def _true_fps(header: float, times: NDArray[np.float64]) -> float:
     return header if abs(expected - span) <= 2 + 0.02 * span else (len(times) - 1) / span * 1000
 
 
-def _without_broken_end(clip: VideoFile) -> VideoFile:
-    for frames in range(clip.frames, max(clip.frames - 4, 0), -1):
-        shorter = VideoFile(
-            clip.path, clip.name, frames, clip.fps, clip.width, clip.height, clip.times[:frames], clip.keys
-        )
-        try:
-            _Reader(shorter).frame(frames - 1)
-            return shorter
-        except BadMedia:
-            continue
-    raise BadMedia(clip.name, "the video is cut off and its end cannot be decoded.")
+def _without_broken_end(clip: VideoFile, tail: int = 24) -> VideoFile:
+    """The clip up to the last frame that decodes. tail: more frames than any coder puts out of order."""
+    reader, frames = _Reader(clip), max(0, clip.frames - tail)
+    try:
+        while frames < clip.frames:
+            reader.frame(frames)
+            frames += 1
+    except BadMedia:
+        if frames == 0:
+            raise
+    return replace(clip, frames=frames, times=clip.times[:frames])
 
 
 class _Reader:
