@@ -141,8 +141,7 @@ class Responder:
             vectors = self._features.get((item.digest, item.grids))
             if vectors is None:
                 pieces = []
-                rows = self.processor.patches(item, max_image_tokens)
-                for piece in self.model.vision_tower.encode(rows, item.grids):
+                for piece in self.model.vision_tower.encode(self.processor.pieces(item, max_image_tokens)):
                     if cancelled():
                         return None
                     pieces.append(piece)

@@ -29,6 +29,7 @@ from PIL import Image as Pillow
 
 from mlx_backend import Done, Engine, Image, Message, Request, Sampling, Text
 from mlx_backend.glm import Processor, load
+from mlx_backend.glm.vision import split_rows
 
 TOKENS = 64
 ROUNDS = 5
@@ -129,7 +130,7 @@ def mlx_vlm_first_token(checkpoint: Path, messages: list[Message]) -> float:
     """Best of three: the whole prompt through mlx-vlm's own model and loop."""
     processor = Processor(checkpoint)
     layout = processor.layout(messages, thinking=False)
-    rows = np.concatenate([processor.patches(item) for item in layout.media])
+    rows = np.concatenate([rows for item in layout.media for rows, _ in processor.pieces(item)])
     model = load_model(_with_all_fields(checkpoint))
 
     def once() -> float:
@@ -160,7 +161,7 @@ def _with_all_fields(checkpoint: Path) -> Path:
 # --- (c) -------------------------------------------------------------------------------------------------
 
 COUNTS = (1, 4, 16)
-SIDE = 36  # patches
+SIDE = 16  # patches; mlx-vlm's mask grows with the square of all of them together
 
 
 def vision_memory(checkpoint: Path) -> list[Row]:
@@ -170,7 +171,7 @@ def vision_memory(checkpoint: Path) -> list[Row]:
     for count in COUNTS:
         grids = [(1, SIDE, SIDE)] * count
         patches = np.zeros((count * SIDE * SIDE, 1176), np.float32)
-        here = peak(lambda p=patches, g=grids: mx.eval(list(ours.encode(p, g))))
+        here = peak(lambda p=patches, g=grids: mx.eval(list(ours.encode(split_rows(p, g)))))
         there = peak(lambda p=patches, g=grids: mx.eval(theirs(mx.array(p), mx.array(np.array(g)))))
         rows.append(Row(f"{count} pictures of {SIDE} x {SIDE} patches: ours", here))
         rows.append(Row(f"{count} pictures: mlx-vlm", there))

@@ -14,6 +14,7 @@ from mlx_backend.cache import PrefixCache
 from mlx_backend.generate import prefill
 from mlx_backend.glm import load
 from mlx_backend.glm.model import Model, positions
+from mlx_backend.glm.vision import split_rows
 
 LIMIT = 1e-5  # relative L2 in float32
 GOLDEN = Path(__file__).parent / "reference" / "logits.npz"
@@ -60,7 +61,11 @@ def test_positions_equal_the_reference(name, model, inputs, golden):
 def run_prefill(model: Model, given: Input, chunk: int) -> tuple[np.ndarray, PrefixCache, int]:
     """Logits behind the prompt, what is in the cache, and the next token's position."""
     where, following = positions(given.ids, given.grids, model.image_id)
-    features = [] if given.patches is None else list(model.vision_tower.encode(given.patches, given.grids))
+    features = (
+        []
+        if given.patches is None
+        else list(model.vision_tower.encode(split_rows(given.patches, given.grids)))
+    )
     images = np.flatnonzero(np.array(given.ids) == model.image_id)
     starts = images[np.cumsum([0, *(len(f) for f in features)])[:-1]] if features else []
     vectors = model.embed(given.ids, list(zip(map(int, starts), features, strict=True)))
@@ -102,12 +107,11 @@ def test_prefill_in_chunks_equals_the_reference(name, chunk, model, inputs, gold
 def test_pictures_are_independent_of_their_company(model, inputs):
     """Encoding equal grids together or one by one gives the same vectors."""
     given = inputs["video 8 pairs"]
-    together = list(model.vision_tower.encode(given.patches, given.grids))
+    together = list(model.vision_tower.encode(split_rows(given.patches, given.grids)))
     size = 8 * 10
     for pair, features in enumerate(together):
-        alone = next(
-            model.vision_tower.encode(given.patches[pair * size : (pair + 1) * size], [given.grids[pair]])
-        )
+        rows = given.patches[pair * size : (pair + 1) * size]
+        (alone,) = model.vision_tower.encode([(rows, given.grids[pair])])
         assert relative(np.array(alone), np.array(features)) <= 1e-6
 
 

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from mlx_backend.glm.config import Config
 from mlx_backend.glm.images import Grid
 from mlx_backend.glm.language import LanguageModel, Positions
-from mlx_backend.glm.vision import VisionTower
+from mlx_backend.glm.vision import VisionTower, split_rows
 
 
 def positions(
@@ -90,7 +90,7 @@ class Model(nn.Module):
         if rows != sum(h * w for _, h, w in grids):
             raise ValueError(f"{rows} patch rows do not fill the grids {list(grids)}")
         where, _ = positions(ids, grids, self.image_id, self.config.vision.spatial_merge_size)
-        features = [] if patches is None else list(self.vision_tower.encode(patches, grids))
+        features = [] if patches is None else list(self.vision_tower.encode(split_rows(patches, grids)))
         starts = _starts(ids, self.image_id, [len(f) for f in features])
         vectors = self.embed(ids, list(zip(starts, features, strict=True)))
         hidden = self.language_model(vectors, where, self.language_model.make_cache())

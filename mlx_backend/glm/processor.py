@@ -6,7 +6,7 @@ Does not know: MLX, what was computed before, sampling.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from mlx_backend.errors import BadMedia
 from mlx_backend.glm.images import Grid, MediaRules, image_grid, image_patches, open_image
 from mlx_backend.glm.prompt import Prompt, render
 from mlx_backend.glm.tokenizer import Tokenizer
-from mlx_backend.glm.video import video_grids, video_patches
+from mlx_backend.glm.video import video_grids, video_pairs, video_patches
 from mlx_backend.types import Image, Message, Video
 
 Patches = npt.NDArray[np.float32]
@@ -62,8 +62,8 @@ class Processor:
         """Raises ModelMissing or ModelBroken naming the file."""
         path = Path(folder)
         self.tokenizer = Tokenizer(path)
-        self.image_rules = MediaRules.from_file(path / "preprocessor_config.json", 12544, 11_760_000)
-        self.video_rules = MediaRules.from_file(path / "video_preprocessor_config.json", 12544, 47_040_000)
+        self.image_rules = MediaRules.for_images(path)
+        self.video_rules = MediaRules.for_videos(path)
         self._digests = Digests()
         self._measured: dict[tuple[str, int | None], tuple[tuple[Grid, ...], tuple[int, ...]]] = {}
 
@@ -109,17 +109,27 @@ class Processor:
         ]
         return Layout(prompt.ids, tuple(media))
 
-    def patches(self, item: Media, max_image_tokens: int | None = None) -> Patches:
-        """Patch rows of a laid out picture or video. Raises BadMedia, also when the file changed since."""
-        source = item.source
-        if isinstance(source, Video):
-            rows, grids, _ = self.video(source.source, source.name)
+    def pieces(self, item: Media, max_image_tokens: int | None = None) -> Iterator[tuple[Patches, Grid]]:
+        """Patch rows and grid of a laid out picture, or of a video's pairs, one at a time.
+
+        Raises BadMedia, also when the file is no longer what was laid out.
+        """
+        count = 0
+        for count, (rows, grid) in enumerate(self._read(item.source, max_image_tokens), 1):
+            if count > len(item.grids) or grid != item.grids[count - 1]:
+                break
+            yield rows, grid
         else:
-            rows, grid = self.image(source.source, max_image_tokens, source.name)
-            grids = [grid]
-        if tuple(grids) != item.grids:
-            raise BadMedia(_name(source), "changed while it was being read. Ask again.")
-        return rows
+            if count == len(item.grids):
+                return
+        raise BadMedia(_name(item.source), "it changed while it was being read. Ask again.")
+
+    def _read(self, part: Image | Video, max_tokens: int | None) -> Iterator[tuple[Patches, Grid]]:
+        if isinstance(part, Video):
+            for rows, grid, _ in video_pairs(part.source, self.video_rules, part.name):
+                yield rows, grid
+        else:
+            yield self.image(part.source, max_tokens, part.name)
 
     def _measure(
         self, part: Image | Video, max_tokens: int | None
@@ -128,7 +138,7 @@ class Processor:
         try:
             digest = self._digests.of(part.source)
         except OSError as error:
-            raise BadMedia(_name(part), f"cannot be read ({error.strerror}).") from error
+            raise BadMedia(_name(part), f"it cannot be read ({error.strerror}).") from error
         key = (digest, max_tokens if isinstance(part, Image) else None)
         if key not in self._measured:
             self._measured[key] = self._open(part, max_tokens)

@@ -10,8 +10,8 @@ Module names are those of the published checkpoints.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from itertools import groupby
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby, islice
 
 import mlx.core as mx
 import mlx.nn as nn
@@ -24,6 +24,8 @@ from mlx_backend.glm.images import Grid
 # Equal grids are computed together up to this many patches: enough to fill a GPU with small pictures and
 # video pairs, small enough that activations stay near those of one large picture.
 BATCH_PATCHES = 8192
+
+Piece = tuple[npt.NDArray[np.float32], Grid]  # patch rows (h*w, 1176) of a picture or pair, (1, h, w)
 
 
 def cubic_matrix(n_out: int, n_in: int) -> npt.NDArray[np.float32]:
@@ -57,6 +59,15 @@ def merge_order(grid_h: int, grid_w: int, merge: int) -> npt.NDArray[np.int32]:
     rows, columns = np.mgrid[:grid_h, :grid_w].astype(np.int32)
     blocks = np.stack([rows, columns], -1).reshape(grid_h // merge, merge, grid_w // merge, merge, 2)
     return blocks.transpose(0, 2, 1, 3, 4).reshape(grid_h * grid_w, 2)
+
+
+def split_rows(patches: npt.NDArray[np.float32], grids: Sequence[Grid]) -> Iterator[Piece]:
+    """The rows (sum of h*w, 1176) of several grids, one grid at a time."""
+    at = 0
+    for grid in grids:
+        size = grid[1] * grid[2]
+        yield patches[at : at + size], grid
+        at += size
 
 
 class _PositionTable(nn.Module):
@@ -180,21 +191,17 @@ class VisionTower(nn.Module):
         x = x.reshape(x.shape[0], -1, block_size * x.shape[-1])
         return self.merger(self.downsample(x))
 
-    def encode(self, patches: npt.NDArray[np.float32], grids: Sequence[Grid]) -> Iterator[mx.array]:
+    def encode(self, pieces: Iterable[Piece]) -> Iterator[mx.array]:
         """Features (h*w/4, out_hidden) of each picture or pair in turn, evaluated as they are yielded.
 
-        patches: (sum of h*w, 1176), the grids' rows one after the other.
+        Takes no more pieces at a time than are computed together.
         """
-        start = 0
-        for (_, grid_h, grid_w), run in groupby(grids):
-            size, left = grid_h * grid_w, len(list(run))
-            while left:
-                count = min(left, max(1, BATCH_PATCHES // size))
-                rows = patches[start : start + count * size].reshape(count, size, -1)
-                features = self(mx.array(rows), (1, grid_h, grid_w))
+        for grid, run in groupby(pieces, key=lambda piece: piece[1]):
+            together = max(1, BATCH_PATCHES // (grid[1] * grid[2]))
+            while batch := [rows for rows, _ in islice(run, together)]:
+                features = self(mx.array(np.stack(batch)), grid)
                 mx.eval(features)
                 yield from features
-                start, left = start + count * size, left - count
 
     def _angles(self, order: npt.NDArray[np.int32]) -> tuple[mx.array, mx.array]:
         """cos and sin (N, head_dim), float32: half of the angles follow the row, half the column."""
