@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from mlx_backend.errors import BadMedia
-from mlx_backend.glm.images import open_image, quiet, to_rgb, too_large
+from mlx_backend.glm.images import FORMATS, open_image, quiet, to_rgb, too_large
 
 cv2.utils.logging.setLogLevel(0)
 
@@ -176,7 +176,10 @@ def _true_fps(header: float, times: NDArray[np.float64]) -> float:
 
 
 def _without_broken_end(clip: VideoFile, tail: int = 24) -> VideoFile:
-    """The clip up to the last frame that decodes. tail: more frames than any coder puts out of order."""
+    """The clip up to the last frame that decodes. tail: more frames than any coder puts out of order.
+
+    Some coders fill up a frame whose data ends early, so that the very last one may be incomplete.
+    """
     reader, frames = _Reader(clip), max(0, clip.frames - tail)
     try:
         while frames < clip.frames:
@@ -247,7 +250,7 @@ class _Reader:
 
 # Formats with an unmistakable beginning; the first four may move.
 MOVING = ("GIF", "WEBP", "PNG", "AVIF")
-PICTURES = (*MOVING, "JPEG", "MPO", "BMP", "TIFF")
+PICTURES = tuple({*MOVING, "JPEG", "BMP", "TIFF"} & set(FORMATS))
 
 
 @dataclass(frozen=True)
@@ -286,20 +289,21 @@ def _animation(path: Path, name: str) -> Animation | None:
         except Exception:  # header parsers raise whatever they are led into; FFmpeg has the next look
             return None
         with image:
-            frames = getattr(image, "n_frames", 1) if image.format in MOVING else 1
-            if frames == 1:
-                width, height = open_image(path, name).size
-                return Animation(path, name, 1, DEFAULT_FPS, width, height)
-            return Animation(path, name, frames, _frame_rate(image, frames, name), *image.size)
+            frames, fps = _length(image, name) if image.format in MOVING else (1, DEFAULT_FPS)
+            # A single frame is read as the picture it is, turned upright.
+            width, height = open_image(path, name).size if frames == 1 else image.size
+    return Animation(path, name, frames, fps, width, height)
 
 
-def _frame_rate(image: Image.Image, frames: int, name: str) -> float:
-    """Frames per second of an animation on the average."""
+def _length(image: Image.Image, name: str) -> tuple[int, float]:
+    """Frames, and frames per second on the average."""
     milliseconds = 0.0
     try:
-        for index in range(frames):
+        frames = int(getattr(image, "n_frames", 1))
+        for index in range(frames if frames > 1 else 0):
             image.seek(index)
+            image.load()  # WebP knows how long a frame lasts only once it is decoded
             milliseconds += float(image.info.get("duration") or 0)
-    except Exception as error:
+    except Exception as error:  # decoders raise whatever a damaged file leads them into
         raise BadMedia(name, f"the animation is damaged or cut off ({error}).") from error
-    return frames / milliseconds * 1000 if milliseconds > 0 else DEFAULT_FPS
+    return frames, frames / milliseconds * 1000 if milliseconds > 0 else DEFAULT_FPS

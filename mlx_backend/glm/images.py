@@ -21,6 +21,7 @@ from mlx_backend.errors import BadMedia
 from mlx_backend.glm.rules import MediaRules, fit_size, smart_resize
 
 __all__ = [
+    "FORMATS",
     "Grid",
     "MediaRules",
     "image_grid",
@@ -41,10 +42,15 @@ MAX_DECODED_PIXELS = 2**28
 # Pillow warns above its limit and raises above twice its limit; the raise is the one wanted.
 Image.MAX_IMAGE_PIXELS = MAX_DECODED_PIXELS // 2
 
-# Formats whose decoders are part of Pillow. EPS is left out on purpose: Pillow would start Ghostscript.
-FORMATS = (
-    "AVIF", "BMP", "DIB", "GIF", "ICNS", "ICO", "JPEG", "JPEG2000", "MPO",
-    "PCX", "PNG", "PPM", "QOI", "SGI", "TGA", "TIFF", "WEBP",
+# EPS and its like are left out on purpose: Pillow would start Ghostscript. A phone's MPO is opened as JPEG.
+Image.init()
+FORMATS = tuple(
+    form
+    for form in (
+        "AVIF", "BMP", "DIB", "GIF", "ICNS", "ICO", "JPEG", "JPEG2000",
+        "PCX", "PNG", "PPM", "QOI", "SGI", "TGA", "TIFF", "WEBP",
+    )
+    if form in Image.OPEN  # some builds of Pillow lack a codec
 )  # fmt: skip
 
 
@@ -178,8 +184,13 @@ def _eight_bits(values: NDArray[Any]) -> NDArray[np.uint8]:
 
 
 def resize_frame(image: Image.Image, height: int, width: int) -> NDArray[np.uint8]:
-    """RGB levels (height, width, 3), bicubic with antialiasing as the reference resizes."""
-    return np.asarray(image.resize((width, height), Image.Resampling.BICUBIC))
+    """RGB levels (height, width, 3), bicubic with antialiasing as the reference resizes: across, then down.
+
+    Two calls, because levels are clipped to 0..255 between the passes and their order shows: Pillow 13 goes
+    down first where a picture gets wider and lower, which moves levels of sharp edges by up to 27.
+    """
+    across = image.resize((width, image.height), Image.Resampling.BICUBIC)
+    return np.asarray(across.resize((width, height), Image.Resampling.BICUBIC))
 
 
 def patch_rows(
