@@ -6,6 +6,7 @@ Does not know: processes, pipes, other requests. Runs wherever MLX may run: in t
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
@@ -21,10 +22,13 @@ from mlx_backend.generate import CHUNK, decode, prefill
 from mlx_backend.glm.loading import load
 from mlx_backend.glm.model import positions
 from mlx_backend.glm.processor import Layout, Media, Processor
+from mlx_backend.glm.template import compare_with_template
 from mlx_backend.parse import Parser
 from mlx_backend.repetition import RepetitionDetector
 from mlx_backend.sample import Sampler
 from mlx_backend.types import Done, Event, Image, Progress, Reason, Request, Stats
+
+log = logging.getLogger(__name__)
 
 # Vectors of pictures kept between turns: about twenty pictures of the largest size on the real model.
 FEATURE_BYTES = 1_000_000_000
@@ -57,6 +61,8 @@ class Responder:
         """Load the checkpoint. Raises ModelMissing or ModelBroken."""
         mx.set_cache_limit(MLX_CACHE_BYTES)
         self.processor = Processor(folder)
+        if difference := compare_with_template(folder, self.processor.tokenizer):
+            log.warning("%s: %s", folder, difference)
         self.model = load(folder, dtype, lambda done, total: progress(Progress("load", done, total)))
         self.chunk = chunk
         parameters: dict[str, mx.array] = dict(tree_flatten(self.model.parameters()))

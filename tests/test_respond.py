@@ -192,3 +192,15 @@ def test_the_token_limit_of_pictures_shrinks_them(responder, tmp_path):
     small = events(responder, replace(request, max_image_tokens=100))[-1].stats.prompt_tokens
     assert full - small > 400
     assert small < 150
+
+
+def test_another_chat_template_is_told_in_the_log(tiny_model, tmp_path, caplog):
+    import shutil
+
+    folder = shutil.copytree(tiny_model, tmp_path / "copy")
+    Responder(folder)
+    assert not caplog.records
+    template = folder / "chat_template.jinja"
+    template.write_text(template.read_text().replace("/nothink", "/no_think"))
+    Responder(folder)
+    assert len(caplog.records) == 1 and str(folder) in caplog.text
