@@ -14,8 +14,10 @@ import fcntl
 import json
 import logging
 import os
+import signal
 import socket
 import sys
+import threading
 import urllib.request
 import webbrowser
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -32,6 +34,7 @@ from app.jobs import Jobs
 from app.migrations import DatabaseTooNew
 from app.security import LINK_PATH, Guard, Keys
 from app.store import Store
+from app.ui.ordering import JoinAfterClose
 from app.ui.quiet import prepare
 from mlx_backend import EngineLike
 
@@ -90,7 +93,8 @@ def _run(
 
     server = _Server(app, opened)
     try:
-        server.run([listener])
+        with ending_quietly():
+            server.run([listener])
     finally:
         (config.home / "run.json").unlink(missing_ok=True)
         jobs.close(SHUTDOWN_SECONDS)
@@ -117,6 +121,7 @@ def build(home: Path, store: Store, blobs: Blobs, jobs: Jobs, port: int, keys: K
         return _media(store, blobs, sha256)
 
     _mount_window(app, home, store, jobs, port)
+    app.add_middleware(JoinAfterClose)
     app.add_middleware(Guard, port=port, keys=keys)  # added last, so it stands outermost
     return app
 
@@ -185,6 +190,22 @@ class _Server(uvicorn.Server):
             self._opened()
 
 
+@contextlib.contextmanager
+def ending_quietly() -> Iterator[None]:
+    """uvicorn raises the signal that ended it once more when it is done; here it must not end us before the
+    last answers are stored and the engine is closed."""
+    signals = (signal.SIGINT, signal.SIGTERM)
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread may set handlers, and uvicorn sets none elsewhere
+        return
+    before = {number: signal.signal(number, lambda *_: None) for number in signals}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 # --- one app per home ------------------------------------------------------------------------------------
 
 
@@ -225,14 +246,7 @@ def open_running(home: Path, open_browser: bool) -> int:
     """Open the window of the app that already runs on this home. Returns an exit code."""
     try:
         running = json.loads((home / "run.json").read_text(encoding="utf-8"))
-        url = f"http://{HOST}:{running['port']}"
-        asked = urllib.request.Request(
-            url + LINK_PATH, method="POST", headers={"authorization": f"Bearer {running['owner']}"}
-        )
-        # no proxy: a loopback address is never somebody else's business
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        with opener.open(asked, timeout=5) as answer:
-            token = answer.read().decode()
+        url = ask_link(int(running["port"]), str(running["owner"]))
     except (OSError, ValueError, KeyError):
         print(
             f"GLM Chat is already running on {home} and does not answer yet. Nothing was changed. "
@@ -240,8 +254,20 @@ def open_running(home: Path, open_browser: bool) -> int:
             file=sys.stderr,
         )
         return 1
-    _show(f"{url}/?token={token}", open_browser)
+    _show(url, open_browser)
     return 0
+
+
+def ask_link(port: int, owner: str) -> str:
+    """A fresh address that opens the window of the app running on `port`. Raises OSError if none answers."""
+    url = f"http://{HOST}:{port}"
+    asked = urllib.request.Request(
+        url + LINK_PATH, method="POST", headers={"authorization": f"Bearer {owner}"}
+    )
+    # no proxy: a loopback address is never somebody else's business
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with opener.open(asked, timeout=5) as answer:
+        return f"{url}/?token={answer.read().decode()}"
 
 
 def _show(url: str, open_browser: bool) -> None:

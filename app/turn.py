@@ -107,8 +107,8 @@ def title_of(draft: Draft) -> str:
 
 
 def _media_type(file: Path) -> str:
-    kind = mimetypes.guess_type(file.name)[0] or ""
-    if not kind.startswith(("image/", "video/")):
+    kind, packed = mimetypes.guess_type(file.name)
+    if kind is None or packed or not kind.startswith(("image/", "video/")):
         raise BadDraft(f"{file.name} is neither a picture nor a video. Remove it and send again.")
     return kind
 

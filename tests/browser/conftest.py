@@ -1,0 +1,171 @@
+"""A real app in its own process and a real Chromium that watches everything the page does.
+
+Every page made here fails its test on any request to another host and on any script error.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from PIL import Image, ImageDraw
+from playwright.sync_api import Browser, Page, Request, sync_playwright
+
+from app.server import ask_link
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+SCRIPTED = Path(__file__).resolve().parent / "scripted_app.py"
+FLAGS = [
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+START_SECONDS = 90  # a busy machine takes its time over importing Gradio
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class App:
+    """One run of the app on a home folder. command: what starts it, the port comes last."""
+
+    def __init__(self, home: Path, command: list[str | Path]) -> None:
+        self.home = home
+        self.port = free_port()
+        self._command = command
+        self.lines: list[str] = []
+        self._process: subprocess.Popen[str] | None = None
+
+    def start(self) -> str:
+        """Start it; returns the one-time address it prints."""
+        self.lines = []
+        self._process = subprocess.Popen(
+            [*self._command, str(self.port)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            cwd=ROOT,
+            env={**os.environ, "GLM_CHAT_HOME": str(self.home)},
+        )
+        self._reader = threading.Thread(target=self._read, args=(self._process,), daemon=True)
+        self._reader.start()
+        until = time.monotonic() + START_SECONDS
+        while time.monotonic() < until and self._process.poll() is None:
+            for line in self.lines:
+                if found := re.search(r"http://127\.0\.0\.1:\d+/\?token=\S+", line):
+                    return found[0]
+            time.sleep(0.05)
+        raise AssertionError(f"the app did not start: {''.join(self.lines)}")
+
+    def _read(self, process: subprocess.Popen[str]) -> None:
+        assert process.stdout is not None
+        self.lines.extend(iter(process.stdout.readline, ""))
+
+    def link(self) -> str:
+        """A fresh one-time address, asked for as a second start of the app does."""
+        running = json.loads((self.home / "run.json").read_text())
+        return ask_link(running["port"], running["owner"])
+
+    def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
+        """End it; returns its exit code."""
+        if self._process is None:
+            return 0
+        process, self._process = self._process, None
+        process.send_signal(how)
+        code = process.wait(30)
+        self._reader.join(10)
+        assert process.stdout is not None
+        process.stdout.close()
+        return code
+
+
+@pytest.fixture
+def app(tmp_path: Path) -> Iterator[App]:
+    """The scripted app on a fresh home, not yet started."""
+    app = App(tmp_path / "home", [sys.executable, SCRIPTED])
+    yield app
+    app.stop()
+
+
+@pytest.fixture(scope="session")
+def browser(chromium: str) -> Iterator[Browser]:
+    flags = [*FLAGS, *(["--no-sandbox"] if os.geteuid() == 0 else [])]
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=flags)
+        yield browser
+        browser.close()
+
+
+Open = Callable[..., Page]
+
+
+@pytest.fixture
+def open_page(browser: Browser) -> Iterator[Open]:
+    """Opens a page at an address and waits until it can be used.
+
+    Options of the browser context may be given. At the end: no request went to any other host, and no script
+    failed.
+    """
+    contexts = []
+    sent: list[Request] = []
+    refused: list[Request] = []  # by the page's own policy, before anything left the browser
+    errors: list[str] = []
+    own = ["data:", "blob:"]
+
+    def open_(address: str, **options: Any) -> Page:
+        own.append("{0.scheme}://{0.netloc}/".format(urlsplit(address)))
+        context = browser.new_context(**{"viewport": {"width": 1440, "height": 900}, **options})
+        contexts.append(context)
+        context.on("request", lambda request: sent.append(request))
+        context.on("requestfailed", lambda request: refused.append(request) if _by_policy(request) else None)
+        context.on("weberror", lambda error: errors.append(str(error.error)))
+        page = context.new_page()
+        page.goto(address)
+        ready(page)
+        return page
+
+    yield open_
+    foreign = [request for request in sent if not request.url.startswith(tuple(own))]
+    assert [request.url for request in foreign if request not in refused] == []
+    assert errors == []
+    for context in contexts:
+        context.close()
+
+
+def _by_policy(request: Request) -> bool:
+    return "csp" in (request.failure or "").lower()
+
+
+def ready(page: Page) -> None:
+    page.wait_for_selector("#box textarea")
+    page.wait_for_function("() => document.querySelector('.convs')?.children.length > 0")
+
+
+@pytest.fixture(scope="session")
+def picture(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("pictures") / "three shapes.png"
+    image = Image.new("RGB", (640, 360), "#eef2f7")
+    draw = ImageDraw.Draw(image)
+    draw.ellipse((60, 100, 220, 260), fill="#f59e0b")
+    draw.rectangle((270, 100, 430, 260), fill="#3b82f6")
+    draw.polygon([(480, 260), (600, 260), (540, 120)], fill="#22c55e")
+    image.save(file)
+    return file

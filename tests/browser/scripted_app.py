@@ -1,0 +1,53 @@
+"""The real app with a scripted engine: what a question says decides what comes back. Run as a program.
+
+usage: python scripted_app.py PORT   (the data folder is GLM_CHAT_HOME)
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent))
+
+from app.config import Config
+from app.server import serve
+from mlx_backend import Answer, BadMedia, Done, EngineStopped, FakeEngine, Progress, Reasoning, Request, Text
+from mlx_backend.fake import Step
+
+LONG = 120  # words of a long answer, 30 ms each: time enough to reload in the middle
+HOSTILE = (
+    "![leak](TRACKER/pixel.png?leak=1) <img src='TRACKER/2.png' onerror=\"window.pwned='img'\"> "
+    "<script>window.pwned='script'</script> <iframe src='TRACKER/frame'></iframe> "
+    "[click](javascript:window.pwned='link') <video src='TRACKER/v.mp4'></video> "
+    "${window.pwned='template'} {{constructor.constructor('window.pwned=1')()}} "
+    "<style>@import 'TRACKER/x.css';</style> <b style='background:url(TRACKER/b.png)'>the end</b>"
+)
+
+
+def script(request: Request) -> Sequence[Step]:
+    question = " ".join(part.text for part in request.messages[-1].content if isinstance(part, Text))
+    turns = sum(message.role == "user" for message in request.messages)
+    media = sum(not isinstance(part, Text) for message in request.messages for part in message.content)
+    if "long" in question:
+        words: list[Step] = [step for n in range(LONG) for step in (Answer(f"word{n} "), 0.03)]
+        return [Reasoning("A long one."), *words, Answer("the end.")]
+    if "hostile" in question:
+        return [Answer(HOSTILE.replace("TRACKER", re.findall(r"http://\S+", question)[0]))]
+    if "wait" in question:
+        return [Progress("prefill", 3200, 9800), 30.0, Answer("too late")]
+    if "bad picture" in question:
+        return [BadMedia("broken.png", "the file ends in the middle of the picture. Save it again.")]
+    if "die" in question:
+        return [Answer("Half an ans"), 0.6, EngineStopped(-9, "answering")]
+    thinking: list[Step] = [Reasoning("Let me look "), 0.4, Reasoning("at this closely."), 0.3]
+    seen = Answer(f"I saw **{media} files** in {turns} turns.")
+    return [*(thinking if request.thinking else []), seen, Done("stop")]
+
+
+if __name__ == "__main__":
+    config = Config()
+    with FakeEngine(script) as engine:
+        sys.exit(serve(config, engine, port=int(sys.argv[1]), open_browser=False))
