@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import struct
+import subprocess
+import sys
 from pathlib import Path
 
 import mlx.core as mx
@@ -129,6 +132,43 @@ def test_progress_counts_every_byte(tiny_model):
     load(tiny_model, progress=lambda done, total: seen.append((done, total)))
     assert seen[0][0] == 0 and seen[-1][0] == seen[-1][1] > 0
     assert [done for done, _ in seen] == sorted(done for done, _ in seen) and len(seen) > 5
+
+
+def test_bfloat16_stays_near(tmp_path, plain):
+    """The type the real model runs in. MLX's CPU backend multiplies experts in it only when quantized."""
+    folder = make(tmp_path, layout="stacked", form="mlx", recipe={"bits": 8, "group_size": 32})
+    model = load(folder, dtype="bfloat16")
+    assert model.language_model.model.norm.weight.dtype == mx.bfloat16
+    logits = model([*IDS, *[model.image_id] * 12, *IDS], PATCHES, GRIDS)
+    # The median: where rounding makes the router choose another expert, a position is far off by right.
+    apart = np.linalg.norm(plain - logits, axis=1) / np.linalg.norm(plain, axis=1)
+    assert np.median(apart) < 0.05
+
+
+@pytest.mark.slow
+def test_what_mlx_vlm_s_own_converter_writes(tiny_model, tmp_path):
+    """Text only: on pictures mlx-vlm is no measure."""
+    source, out = shutil.copytree(tiny_model, tmp_path / "source"), tmp_path / "converted"
+    config = json.loads((source / "config.json").read_text())
+    config["vision_start_token_id"] = config["image_start_token_id"]  # its own names, which it insists on
+    config["vision_end_token_id"] = config["image_end_token_id"]
+    (source / "config.json").write_text(json.dumps(config))
+    command = [sys.executable, "-m", "mlx_vlm", "convert", "--hf-path", source, "--mlx-path", out]
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1"}
+    subprocess.run([*command, "-q", "--q-bits", "4"], check=True, capture_output=True, env=environment)
+    reference = (
+        "import sys, numpy as np, mlx.core as mx; from pathlib import Path;"
+        "from mlx_vlm.utils import load_model;"
+        "m = load_model(Path(sys.argv[1])); m.set_dtype(mx.float32);"
+        "np.save(sys.argv[2], np.array(m.language_model(mx.array([list(range(40, 60))])).logits[0]))"
+    )
+    subprocess.run(
+        [sys.executable, "-c", reference, out, tmp_path / "l.npy"],
+        check=True,
+        capture_output=True,
+        env=environment,
+    )
+    assert relative(np.load(tmp_path / "l.npy"), load(out, dtype="float32")(IDS)) < 1e-5
 
 
 # --- folders that cannot be loaded -----------------------------------------------------------------------
