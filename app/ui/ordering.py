@@ -5,8 +5,8 @@ Knows: the two addresses of Gradio's queue that matter. Does not know: what the 
 Gradio ends a page's event stream when none of its events is pending. If the page joins a new event then,
 it may hear of the join first, believe that the open stream will serve it, and then close the stream: the
 event is never heard of again and the page waits for ever. (Seen in 2 of 12 runs that send a message right
-after loading.) So the answer to a join that comes within a moment after a stream's end waits until the page has
-certainly read that end. The event itself is not delayed.
+after loading.) So the answer to a join that comes within a moment after a stream's end waits until the page
+has certainly read that end. The event itself is not delayed.
 """
 
 from __future__ import annotations

@@ -1,0 +1,41 @@
+"""The whole way once: window, jobs, store, worker process, a real (tiny, random) checkpoint."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import App
+from playwright.sync_api import Page, expect
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+
+def test_a_picture_asked_about_through_everything(
+    tmp_path: Path, tiny_model: Path, open_page: Callable[..., Page], picture: Path
+) -> None:
+    command: list[Any] = [sys.executable, "-m", "app", "serve", "--model", tiny_model, "--no-open", "--port"]
+    app = App(tmp_path / "home", command)
+    try:
+        page = open_page(app.start())
+        page.set_input_files("#box input[type=file]", picture)
+        expect(page.locator("#box .thumbnail-item")).to_be_visible()
+        page.fill("#box textarea", "What is this?")
+        page.keyboard.press("Enter")
+        expect(page.locator("#box .stop-button")).to_be_visible(timeout=30_000)
+        # it has learned nothing and says so at length: stop it once words are there
+        expect(page.locator("#latest .bot-row")).to_be_visible(timeout=120_000)
+        page.click("#box .stop-button")
+        expect(page.locator("#latest")).to_contain_text("You stopped this answer.", timeout=30_000)
+        said = page.locator("#latest .bot-row").inner_text()
+        page.close()
+        assert app.stop() == 0
+        page = open_page(app.start())
+        expect(page.locator("#latest")).to_contain_text("You stopped this answer.")
+        assert page.locator("#latest .bot-row").inner_text() == said
+        assert page.locator("#latest .user-row img").count() == 1
+    finally:
+        app.stop()

@@ -1,0 +1,235 @@
+"""One turn with the real store and real files: what is asked, what is kept, how it ends."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from app import turn
+from app.blobs import Blobs
+from app.store import Message, Part, Store
+from app.turn import BadDraft, Cancel, Draft, Live
+from mlx_backend import (
+    Answer,
+    BadMedia,
+    Boxed,
+    Boxes,
+    Done,
+    EngineStopped,
+    Event,
+    FakeEngine,
+    Image,
+    Progress,
+    Reasoning,
+    Request,
+    Stats,
+    Text,
+    Video,
+)
+from mlx_backend.types import Rethink
+
+
+@pytest.fixture
+def store(home: Path) -> Iterator[Store]:
+    store = Store(home / "chat.db")
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def blobs(home: Path) -> Blobs:
+    return Blobs(home / "blobs")
+
+
+@pytest.fixture
+def picture(tmp_path: Path) -> Path:
+    file = tmp_path / "a cat.png"
+    file.write_bytes(b"png of a cat")
+    return file
+
+
+def answer(
+    store: Store, blobs: Blobs, engine: turn.Streaming, draft: Draft, conversation: str | None = None
+) -> tuple[str, Message, list[Live]]:
+    """Run one turn to its end: conversation, stored answer, everything published."""
+    begun = turn.begin(store, blobs, conversation, draft)
+    seen: list[Live] = []
+    turn.run(store, blobs, engine, begun, Cancel(), seen.append)
+    return begun.conversation_id, store.path(begun.conversation_id)[-1], seen
+
+
+def test_a_whole_turn(store: Store, blobs: Blobs, picture: Path) -> None:
+    stats = Stats(prompt_tokens=30, output_tokens=4, first_token_seconds=0.5)
+    events = [Progress("prefill", 0, 30), Reasoning("hm"), Answer("A "), Answer("cat."), Done("stop", stats)]
+    engine = FakeEngine(events)
+    conversation, stored, seen = answer(store, blobs, engine, Draft("What is it?", (picture,)))
+    assert (stored.status, stored.reason) == ("complete", "stop")
+    reasoning, words = stored.parts
+    assert (reasoning.type, reasoning.text, words) == ("reasoning", "hm", Part("text", "A cat."))
+    assert reasoning.data["over"] is True and reasoning.data["seconds"] >= 0
+    assert Progress("prefill", 0, 30) in [live.progress for live in seen]
+    assert seen[-1].parts == stored.parts
+    (asked,) = engine.requests
+    assert asked.thinking is True
+    image, text = asked.messages[0].content
+    assert isinstance(image, Image) and isinstance(image.source, Path)
+    assert (image.name, image.source.read_bytes(), text) == (
+        "a cat.png",
+        b"png of a cat",
+        Text("What is it?"),
+    )
+    picture.unlink()  # the conversation has its own copy
+    answer(store, blobs, engine, Draft("And now?"), conversation)
+    assert engine.requests[1].messages[0].content == (image, text)
+
+
+def test_past_turns_go_back_as_they_were(store: Store, blobs: Blobs, tmp_path: Path) -> None:
+    clip = tmp_path / "walk.mp4"
+    clip.write_bytes(b"mp4")
+    engine = FakeEngine(
+        [Reasoning("look"), Answer("At "), Answer("[[1,2]]", boxed=True), Answer(" there")], [Answer("ok")]
+    )
+    conversation, stored, _ = answer(store, blobs, engine, Draft("Where?", (clip,), thinking=False))
+    assert [part.type for part in stored.parts] == ["reasoning", "text", "box", "text"]
+    answer(store, blobs, engine, Draft("Sure?", thinking=True), conversation)
+    question, reply, again = engine.requests[1].messages
+    assert isinstance(question.content[0], Video) and question.thinking is False
+    assert reply.content == (Text("At "), Boxed("[[1,2]]"), Text(" there"))
+    assert (again.content, again.thinking, engine.requests[1].thinking) == ((Text("Sure?"),), True, True)
+
+
+def test_places_are_kept_with_their_words(store: Store, blobs: Blobs) -> None:
+    boxes = Boxes(0, ((1, 2, 3, 4),), "cup")
+    engine = FakeEngine([Answer("cup: "), Answer("[[1,2,3,4]]", boxed=True), boxes, Answer("!")])
+    _, stored, _ = answer(store, blobs, engine, Draft("Find the cup"))
+    assert stored.parts[1].data == {"image": 0, "boxes": [[1, 2, 3, 4]], "label": "cup"}
+
+
+def test_words_that_turn_out_to_be_thinking(store: Store, blobs: Blobs) -> None:
+    engine = FakeEngine([Answer("I wonder"), Rethink(), Answer("Yes.")])
+    _, stored, _ = answer(store, blobs, engine, Draft("?"))
+    assert [(part.type, part.text) for part in stored.parts] == [("reasoning", "I wonder"), ("text", "Yes.")]
+
+
+@pytest.mark.parametrize("kind", ["length", "repetition"])
+def test_other_ends_are_complete_and_say_why(store: Store, blobs: Blobs, kind: str) -> None:
+    engine = FakeEngine([Answer("x"), Done(kind)])  # type: ignore[arg-type]
+    _, stored, _ = answer(store, blobs, engine, Draft("?"))
+    assert (stored.status, stored.reason) == ("complete", kind)
+
+
+@pytest.mark.parametrize(("by_person", "reason"), [(True, "cancelled"), (False, None)])
+def test_stopping_keeps_the_words(store: Store, blobs: Blobs, by_person: bool, reason: str | None) -> None:
+    begun = turn.begin(store, blobs, None, Draft("?"))
+    cancel = Cancel()
+    cancel.by_person = by_person
+
+    def publish(live: Live) -> None:
+        if live.parts:
+            cancel.set()
+
+    turn.run(store, blobs, FakeEngine([Answer("half"), 60.0, Answer("late")]), begun, cancel, publish)
+    stored = store.path(begun.conversation_id)[-1]
+    assert (stored.status, stored.reason, stored.parts) == ("interrupted", reason, (Part("text", "half"),))
+
+
+def test_an_engine_that_dies(store: Store, blobs: Blobs) -> None:
+    error = EngineStopped(-9, "answering")
+    _, stored, _ = answer(store, blobs, FakeEngine([Answer("half"), error]), Draft("?"))
+    assert stored.status == "error"
+    assert stored.parts == (
+        Part("text", "half"),
+        Part("error", error.message, None, {"kind": "EngineStopped"}),
+    )
+
+
+def test_anything_else_is_one_plain_sentence(
+    store: Store, blobs: Blobs, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Broken:
+        def stream(self, request: Request, cancel: threading.Event | None = None) -> Iterator[Event]:
+            yield Answer("half")
+            raise ZeroDivisionError("secret detail")
+
+    _, stored, _ = answer(store, blobs, Broken(), Draft("?"))
+    assert stored.parts[-1].text == turn.UNEXPECTED
+    assert "secret detail" in caplog.text and "secret detail" not in stored.parts[-1].text
+
+
+def test_a_picture_that_failed_does_not_poison_the_conversation(
+    store: Store, blobs: Blobs, picture: Path
+) -> None:
+    engine = FakeEngine([BadMedia("a cat.png", "it is not a picture.")], [EngineStopped(1)], [Answer("fine")])
+    conversation, _, _ = answer(store, blobs, engine, Draft("one", (picture,)))
+    answer(store, blobs, engine, Draft("two"), conversation)
+    answer(store, blobs, engine, Draft("three"), conversation)
+    assert [message.content for message in engine.requests[2].messages] == [(Text("two"),), (Text("three"),)]
+
+
+def test_a_lost_file_is_told_by_its_name(store: Store, blobs: Blobs, picture: Path) -> None:
+    engine = FakeEngine([Answer("ok")])
+    conversation, stored, _ = answer(store, blobs, engine, Draft("one", (picture,)))
+    question = store.path(conversation)[0]
+    blobs.path(question.parts[0].sha256 or "").unlink()
+    _, stored, _ = answer(store, blobs, engine, Draft("two"), conversation)
+    assert stored.status == "error" and "a cat.png: its stored copy is missing." in stored.parts[0].text
+    assert len(engine.requests) == 1
+
+
+def test_the_partial_answer_is_on_disk_while_it_streams(
+    store: Store, blobs: Blobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(turn, "CHECKPOINT_SECONDS", 0.0)
+    begun = turn.begin(store, blobs, None, Draft("?"))
+    on_disk: list[Sequence[Part]] = []
+
+    def publish(live: Live) -> None:
+        on_disk.append(store.path(begun.conversation_id)[-1].parts)
+
+    turn.run(store, blobs, FakeEngine([Answer("a"), Answer("b"), Answer("c")]), begun, Cancel(), publish)
+    assert (Part("text", "a"),) in on_disk and (Part("text", "ab"),) in on_disk
+
+
+def test_a_deleted_conversation_ends_its_answer(
+    store: Store, blobs: Blobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(turn, "CHECKPOINT_SECONDS", 0.0)
+    begun, cancel = turn.begin(store, blobs, None, Draft("?")), Cancel()
+    store.delete_conversation(begun.conversation_id)
+    turn.run(
+        store, blobs, FakeEngine([Answer("a"), Answer("b"), 60.0, Answer("c")]), begun, cancel, lambda _: None
+    )
+    assert store.conversations() == ()
+
+
+@pytest.mark.parametrize("name", ["notes.txt", "page.html", "no-extension", "drawing.svgz", "a.tar.gz"])
+def test_other_files_are_refused_by_name(store: Store, blobs: Blobs, tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(b"x")
+    with pytest.raises(BadDraft, match=name):
+        turn.begin(store, blobs, None, Draft("look", (tmp_path / name,)))
+    assert store.conversations() == () and list(blobs.root.iterdir()) == []
+
+
+def test_nothing_and_gone_files_are_refused(store: Store, blobs: Blobs, tmp_path: Path) -> None:
+    with pytest.raises(BadDraft, match="nothing to send"):
+        turn.begin(store, blobs, None, Draft(" \n "))
+    with pytest.raises(BadDraft, match=r"gone\.png could not be stored: No such file"):
+        turn.begin(store, blobs, None, Draft("look", (tmp_path / "gone.png",)))
+    assert store.conversations() == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "title"),
+    [
+        ("Hello there", "Hello there"),
+        ("two\n\n  lines", "two lines"),
+        ("", "a cat.png"),
+        ("word " * 30, "word " * 11 + "word…"),
+        ("x" * 100, "x" * 60 + "…"),
+    ],
+)
+def test_titles(text: str, title: str) -> None:
+    assert turn.title_of(Draft(text, (Path("/somewhere/a cat.png"),))) == title
