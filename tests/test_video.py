@@ -1,4 +1,4 @@
-"""Videos: the reference's frames, seconds and values; the right frame of every container; bad files by name."""
+"""Videos: the reference's frames, seconds and values; the right frame anywhere; bad files by name."""
 
 from __future__ import annotations
 

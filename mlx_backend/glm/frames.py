@@ -39,6 +39,9 @@ DEFAULT_FPS = 24.0  # the reference's own answer where a file does not say
 SAME_TIME = 0.5  # milliseconds; both sides come from the same timestamps
 # OpenCV starts decoding this many frames before the one it is asked to seek to, at the keyframe before that.
 SEEK_LEAD = 16
+# Up to this size one thread decodes a few frames after a seek sooner than several that must first be filled
+# (measured on 2 cores); large frames keep OpenCV's own choice.
+ONE_THREAD_PIXELS = 640 * 480
 
 
 class Clip(Protocol):
@@ -196,7 +199,9 @@ class _Reader:
 
     def __init__(self, clip: VideoFile) -> None:
         self._clip = clip
-        self._capture = _capture(clip.path)
+        small = clip.width * clip.height <= ONE_THREAD_PIXELS
+        self._options = (cv2.CAP_PROP_N_THREADS, 1) if small else ()
+        self._capture = _capture(clip.path, *self._options)
         self._at = -1  # index of the frame grabbed last
         self._seeks = True
 
@@ -243,7 +248,7 @@ class _Reader:
                 return
         # It landed behind the frame both times: from the start, one by one, is always right.
         self._capture.release()
-        self._capture, self._at, self._seeks = _capture(self._clip.path), -1, False
+        self._capture, self._at, self._seeks = _capture(self._clip.path, *self._options), -1, False
 
 
 # --- files that Pillow reads -----------------------------------------------------------------------------
