@@ -37,17 +37,17 @@
     if (link?.getAttribute('href')?.startsWith('#note-')) event.preventDefault();
   }, true);
 
-  // --- names: a thumbnail carries its file's name (the last part of its address) as data, shown by CSS ---
-  const nameOf = (item) => {
-    const media = item.querySelector('img, video');
-    const address = media?.getAttribute('src') || '';
-    try { return decodeURIComponent(address.split('/').pop() || ''); } catch { return ''; }
-  };
+  // --- names: a thumbnail carries its file's name as data, shown by CSS (untrusted: never as markup) ---
+  let names = [];
   const nameThumbnails = () => {
-    for (const item of document.querySelectorAll('#box .thumbnail-item')) {
-      const name = nameOf(item);
-      if (name && item.dataset.name !== name) { item.dataset.name = name; item.title = name; }
-    }
+    document.querySelectorAll('#box .thumbnail-item').forEach((item, n) => {
+      if (item.dataset.name === (names[n] || '')) return;
+      item.dataset.name = item.title = names[n] || '';
+    });
+  };
+  window.glmchat.attached = (files) => {  // called with the composer's value whenever it changes
+    names = files.map((file) => file.orig_name || '');
+    nameThumbnails();
   };
 
   // --- notes: links to #note-… are words of the app, drawn by CSS ---

@@ -27,6 +27,7 @@ BUSY: dict[str, Any] = {"submit_btn": False, "stop_btn": True}
 # The page's address follows the conversation, so that a reload and a second tab find it.
 ADDRESS = """(list) => { const url = new URL(location), id = list && list.active;
   id ? url.searchParams.set('c', id) : url.searchParams.delete('c'); history.replaceState(null, '', url); }"""
+ATTACHED = "(value) => { window.glmchat.attached((value && value.files) || []); }"
 QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": None}
 DAY = 86400.0
 
@@ -160,5 +161,6 @@ def wire(page: Page, handlers: Handlers) -> None:
         for event in (sent, loaded, opened, fresh):
             event.then(None, page.conversations, None, js=ADDRESS)
             event.success(handlers.follow, page.conversation, last_turn, **QUIET)
+        page.box.change(None, page.box, None, js=ATTACHED)
         page.box.stop(handlers.stop, page.conversation, None, **QUIET)
         page.demo.unload(handlers.leave)

@@ -42,7 +42,8 @@ def script(request: Request) -> Sequence[Step]:
         return [BadMedia("broken.png", "the file ends in the middle of the picture. Save it again.")]
     if "die" in question:
         return [Answer("Half an ans"), 0.6, EngineStopped(-9, "answering")]
-    thinking: list[Step] = [Reasoning("Let me look "), 0.4, Reasoning("at this closely."), 0.3]
+    pause = 4.0 if "ponder" in question else 0.2
+    thinking: list[Step] = [Reasoning("Let me look "), pause, Reasoning("at this closely."), 0.2]
     seen = Answer(f"I saw **{media} files** in {turns} turns.")
     return [*(thinking if request.thinking else []), seen, Done("stop")]
 
