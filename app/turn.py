@@ -16,18 +16,17 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+import mlx_backend as backend
 from app.blobs import Blobs
 from app.store import Begun, Message, Part, PartType, Status, Store, StoredBlob
-from mlx_backend import errors, types
-from mlx_backend.errors import BackendError, BadMedia
-from mlx_backend.reply import Reply
+from mlx_backend import BackendError, BadMedia, Reply
 
 log = logging.getLogger(__name__)
 
 CHECKPOINT_SECONDS = 0.5  # 0.03 ms each: what a crash can take is half a second of words
 TITLE_LENGTH = 60
 # A question that failed for what it holds would fail again with every later one: it is left out from then on.
-SELF_INFLICTED = (errors.BadMedia.__name__, errors.ContextTooLong.__name__, errors.OutOfMemory.__name__)
+SELF_INFLICTED = (backend.BadMedia.__name__, backend.ContextTooLong.__name__, backend.OutOfMemory.__name__)
 UNEXPECTED = (
     "Something went wrong inside GLM Chat. What was answered so far is kept, and the details are in the log. "
     "Ask again; if it happens again, restart the app."
@@ -44,8 +43,8 @@ class Streaming(Protocol):
     """All that a turn asks of an engine."""
 
     def stream(
-        self, request: types.Request, cancel: threading.Event | None = None
-    ) -> Iterator[types.Event]: ...
+        self, request: backend.Request, cancel: threading.Event | None = None
+    ) -> Iterator[backend.Event]: ...
 
 
 class Cancel(threading.Event):
@@ -75,7 +74,7 @@ class Live:
     """
 
     parts: tuple[Part, ...] = ()
-    progress: types.Progress | None = None
+    progress: backend.Progress | None = None
 
 
 # --- before: the draft is stored -------------------------------------------------------------------------
@@ -131,21 +130,21 @@ def _file_part(file: Path, blob: StoredBlob) -> Part:
 # --- asking: the path becomes a request ------------------------------------------------------------------
 
 
-def request(path: Sequence[Message], blobs: Blobs) -> types.Request:
+def request(path: Sequence[Message], blobs: Blobs) -> backend.Request:
     """The conversation up to its last question. path: as stored, ending in the empty answer.
 
     Raises BadMedia if a stored file is gone.
     """
-    messages: list[types.Message] = []
+    messages: list[backend.Message] = []
     for question, answer in zip(path[::2], path[1::2], strict=True):
         if answer is not path[-1] and _left_out(answer):
             continue
         thinking = bool(answer.options.get("thinking", True))
         content = tuple(_said(part, blobs) for part in question.parts)
-        messages.append(types.Message("user", content, thinking))
+        messages.append(backend.Message("user", content, thinking))
         if words := _answered(answer):
-            messages.append(types.Message("assistant", words, reasoning=_reasoning(answer)))
-    return types.Request(tuple(messages), thinking=bool(path[-1].options.get("thinking", True)))
+            messages.append(backend.Message("assistant", words, reasoning=_reasoning(answer)))
+    return backend.Request(tuple(messages), thinking=bool(path[-1].options.get("thinking", True)))
 
 
 def _left_out(answer: Message) -> bool:
@@ -153,17 +152,17 @@ def _left_out(answer: Message) -> bool:
     return any(kind in SELF_INFLICTED for kind in kinds) and not _answered(answer)
 
 
-def _said(part: Part, blobs: Blobs) -> types.Part:
+def _said(part: Part, blobs: Blobs) -> backend.Part:
     if part.sha256 is None:
-        return types.Text(part.text)
+        return backend.Text(part.text)
     file, name = blobs.path(part.sha256), str(part.data.get("name", "attachment"))
     if not file.exists():
         raise BadMedia(name, "its stored copy is missing. Attach it again in a new chat.")
-    return types.Image(file, name) if part.type == "image" else types.Video(file, name)
+    return backend.Image(file, name) if part.type == "image" else backend.Video(file, name)
 
 
-def _answered(answer: Message) -> tuple[types.Part, ...]:
-    kinds: dict[str, type[types.Text | types.Boxed]] = {"text": types.Text, "box": types.Boxed}
+def _answered(answer: Message) -> tuple[backend.Part, ...]:
+    kinds: dict[str, type[backend.Text | backend.Boxed]] = {"text": backend.Text, "box": backend.Boxed}
     return tuple(kinds[part.type](part.text) for part in answer.parts if part.type in kinds and part.text)
 
 
@@ -186,11 +185,11 @@ class Answering:
         self.live = Live()
 
     @property
-    def done(self) -> types.Done | None:
+    def done(self) -> backend.Done | None:
         return self._reply.done
 
-    def add(self, event: types.Event) -> None:
-        if isinstance(event, types.Progress):
+    def add(self, event: backend.Event) -> None:
+        if isinstance(event, backend.Progress):
             self.live = Live(self.live.parts, event)
         else:
             self._reply.add(event)
@@ -199,18 +198,18 @@ class Answering:
             self.live = Live(self.parts())
         self._publish(self.live)
 
-    def _time(self, event: types.Event) -> None:
+    def _time(self, event: backend.Event) -> None:
         now = time.monotonic()
         self._began = self._began or now
-        if isinstance(event, types.Reasoning | types.Rethink):
+        if isinstance(event, backend.Reasoning | backend.Rethink):
             self._thought_for = None  # words taken for the answer may turn out to have been thinking
         elif self._thought_for is None:
             self._thought_for = now - self._began
 
-    def _place(self, event: types.Event) -> None:
-        if isinstance(event, types.Rethink):
+    def _place(self, event: backend.Event) -> None:
+        if isinstance(event, backend.Rethink):
             self._places.clear()
-        elif isinstance(event, types.Boxes):
+        elif isinstance(event, backend.Boxes):
             self._places[len(self._reply.segments) - 1] = asdict(event)
 
     def parts(self) -> tuple[Part, ...]:
@@ -220,7 +219,7 @@ class Answering:
             seconds = self._thought_for if over else time.monotonic() - (self._began or 0.0)
             parts.append(Part("reasoning", self._reply.reasoning, None, {"seconds": seconds, "over": over}))
         for n, segment in enumerate(self._reply.segments):
-            kind: PartType = "box" if isinstance(segment, types.Boxed) else "text"
+            kind: PartType = "box" if isinstance(segment, backend.Boxed) else "text"
             parts.append(Part(kind, segment.text, None, self._places.get(n, {})))
         return tuple(parts)
 
@@ -253,7 +252,7 @@ def run(
 def _keep(
     store: Store,
     answer_id: str,
-    events: Iterator[types.Event],
+    events: Iterator[backend.Event],
     answering: Answering,
     cancel: threading.Event,
 ) -> None:

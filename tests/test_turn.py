@@ -25,11 +25,11 @@ from mlx_backend import (
     Progress,
     Reasoning,
     Request,
+    Rethink,
     Stats,
     Text,
     Video,
 )
-from mlx_backend.types import Rethink
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from typing import Any
 
 from app.store import Message, Part
 from app.turn import SELF_INFLICTED, Live
-from mlx_backend.types import Progress
+from mlx_backend import Progress
 
 Shown = dict[str, Any]  # one message of a gr.Chatbot
 
