@@ -173,6 +173,15 @@ def test_animation_gives_its_first_frame() -> None:
         assert open_image(file.getvalue()).getpixel((5, 5)) == (255, 0, 0), form
 
 
+def test_a_phone_s_heic_stands_upright() -> None:
+    """160 x 96 pixels, red grows to the right and green downwards, stored to be turned clockwise."""
+    image = open_image(Path(__file__).parent / "reference" / "phone.heic")
+    y, x = np.mgrid[:96, :160]
+    drawn = np.stack([x * 255 // 159, y * 255 // 95, np.full_like(x, 128)], -1)
+    assert image.size == (96, 160)
+    assert np.abs(np.asarray(image).astype(int) - np.rot90(drawn, -1)).mean() < 4
+
+
 def test_broken_orientation_is_ignored() -> None:
     # An Exif block whose directory points outside of it.
     block = b"Exif\0\0MM\0*" + struct.pack(">I", 0xFFFFFF)
@@ -211,7 +220,7 @@ BAD = {
     "just over": (bomb(16_385, 16_384), "pixels"),
     "no width": (bomb(0, 100), "damaged"),
     "long": (png(Image.new("RGB", (20_100, 100))), "201 times"),
-    "HEIC": (b"\0\0\0\x18ftypheic" + bytes(40), "HEIC"),
+    "HEIC": (b"\0\0\0\x18ftypheic" + bytes(40), "not a picture"),
     "EPS": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n", "not a picture"),
     "noise": (b"\x89PNG\r\n\x1a\n" + bytes(range(256)), "damaged"),
 }
@@ -246,10 +255,12 @@ def test_a_large_picture_is_no_bomb() -> None:
 
 def test_every_cut_of_every_format_is_an_answer_or_an_error() -> None:
     drawn = Image.fromarray(levels("cuts", 60, 50))
+    cuts = {"HEIF": (Path(__file__).parent / "reference" / "phone.heic").read_bytes()}
     for form in ("PNG", "JPEG", "GIF", "WEBP", "BMP", "TIFF", "ICO", "PPM", "TGA"):
         file = io.BytesIO()
         drawn.save(file, form)
-        whole = file.getvalue()
+        cuts[form] = file.getvalue()
+    for whole in cuts.values():
         for end in range(0, len(whole), max(1, len(whole) // 23)):
             try:
                 open_image(whole[:end])

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pi_heif
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
@@ -44,10 +45,11 @@ Image.MAX_IMAGE_PIXELS = MAX_DECODED_PIXELS // 2
 
 # EPS and its like are left out on purpose: Pillow would start Ghostscript. A phone's MPO is opened as JPEG.
 Image.init()
+pi_heif.register_heif_opener(thumbnails=False)
 FORMATS = tuple(
     form
     for form in (
-        "AVIF", "BMP", "DIB", "GIF", "ICNS", "ICO", "JPEG", "JPEG2000",
+        "AVIF", "BMP", "DIB", "GIF", "HEIF", "ICNS", "ICO", "JPEG", "JPEG2000",
         "PCX", "PNG", "PPM", "QOI", "SGI", "TGA", "TIFF", "WEBP",
     )
     if form in Image.OPEN  # some builds of Pillow lack a codec
@@ -127,8 +129,6 @@ def _not_a_picture(source: Path | bytes) -> str:
         return f"it cannot be read ({error.strerror})."
     if not head:
         return "the file is empty."
-    if head[4:8] == b"ftyp" and head[8:12] in (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1"):
-        return "HEIC pictures cannot be read. Export it as JPEG or PNG and drop that."
     return "it is not a picture this app can read, or it is damaged."
 
 
