@@ -31,14 +31,14 @@ def prefill(
     cancelled: Callable[[], bool],
     chunk: int = CHUNK,
 ) -> Generator[Progress, None, mx.array | None]:
-    """Compute what `prefix` does not hold of the prompt named by `keys` (L).
+    """Compute the prompt named by `keys` (L) behind what `prefix` holds of it: reuse() comes first.
 
     embed(a, b): vectors (b - a, hidden) of tokens a to b. positions: (3, L).
     Yields progress in tokens after each chunk; returns the logits (vocab,) behind the last token, or None
     when cancelled. What was computed stays in the prefix cache either way.
     """
     total = len(keys)
-    at = prefix.reuse(keys)
+    at = len(prefix.keys)
     yield Progress("prefill", at, total)
     hidden = None
     while at < total:

@@ -10,7 +10,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import mlx.core as mx
@@ -19,6 +19,7 @@ from mlx.utils import tree_flatten
 from mlx_backend.cache import FeatureCache, Key, PrefixCache
 from mlx_backend.errors import ContextTooLong
 from mlx_backend.generate import CHUNK, decode, prefill
+from mlx_backend.glm.language import Positions
 from mlx_backend.glm.loading import load
 from mlx_backend.glm.model import positions
 from mlx_backend.glm.processor import Layout, Media, Processor
@@ -37,13 +38,38 @@ MLX_CACHE_BYTES = 1_000_000_000
 
 
 @dataclass
-class _Clock:
-    """What happened when, for the statistics. Seconds on one clock."""
+class Run:
+    """One request under way: what is known of its prompt, and what happened when (seconds on one clock).
 
-    start: float = field(default_factory=time.perf_counter)
+    keys: the name of every position's content, see cache.py. where: M-RoPE positions (3, L); following: that
+    of the first token of the answer. reused: tokens of the prompt that were computed before.
+    """
+
+    request: Request
+    layout: Layout
+    keys: list[Key]
+    where: Positions
+    following: int
+    start: float
+    reused: int = 0
     prefill_start: float = 0.0
     first_token: float = 0.0
     end: float = 0.0
+
+    def stats(self, output: int = 0, reasoning: int = 0) -> Stats:
+        """What it cost so far; output and reasoning in tokens."""
+        prompt, first = len(self.keys), self.first_token or self.end
+        reading, speaking = first - self.prefill_start, self.end - first
+        return Stats(
+            prompt_tokens=prompt,
+            cached_tokens=self.reused,
+            reasoning_tokens=reasoning,
+            output_tokens=output,
+            first_token_seconds=max(0.0, first - self.start),
+            prefill_rate=(prompt - self.reused) / reading if reading > 0 else 0.0,
+            decode_rate=(output - 1) / speaking if output > 1 and speaking > 0 else 0.0,
+            peak_bytes=mx.get_peak_memory(),
+        )
 
 
 class Responder:
@@ -90,7 +116,16 @@ class Responder:
         cancelled: asked between pictures, prefill chunks and tokens.
         Raises BadMedia and ContextTooLong before anything is computed.
         """
-        clock = _Clock()
+        run = self.prepare(request)
+        logits = yield from self.compute(run, cancelled)
+        if logits is None:
+            yield Done("cancelled", run.stats())
+        else:
+            yield from self._answer(run, logits, cancelled)
+
+    def prepare(self, request: Request) -> Run:
+        """Lay out the prompt; nothing is computed. Raises BadMedia and ContextTooLong."""
+        start = time.perf_counter()
         mx.reset_peak_memory()
         layout = self.processor.layout(
             request.messages,
@@ -98,56 +133,48 @@ class Responder:
             tools=request.tools,
             max_image_tokens=request.max_image_tokens,
         )
-        limit = self.model.config.text.max_position_embeddings
-        if len(layout.ids) >= limit:
-            raise ContextTooLong(len(layout.ids), limit)
-        reused = self._prefix.reuse(_keys(layout, self._merge))
-        clock.prefill_start = time.perf_counter()
-        logits = yield from self.compute(layout, request.max_image_tokens, cancelled)
-        if logits is None:
-            yield Done("cancelled", Stats(prompt_tokens=len(layout.ids), cached_tokens=reused))
-            return
-        yield from self._answer(request, layout, logits, reused, clock, cancelled)
+        if len(layout.ids) >= self._limit:
+            raise ContextTooLong(len(layout.ids), self._limit)
+        where, following = positions(layout.ids, layout.grids, self.model.image_id, self._merge)
+        return Run(request, layout, _keys(layout, self._merge), where, following, start)
 
     def compute(
-        self,
-        layout: Layout,
-        max_image_tokens: int | None = None,
-        cancelled: Callable[[], bool] = lambda: False,
+        self, run: Run, cancelled: Callable[[], bool] = lambda: False
     ) -> Generator[Event, None, mx.array | None]:
         """Encode the pictures and prefill the tokens of a prompt that are not in the cache.
 
         Yields progress; returns the logits (vocab,) behind the prompt, or None when cancelled.
         """
-        keys = _keys(layout, self._merge)
-        where, _ = positions(layout.ids, layout.grids, self.model.image_id, self._merge)
-        features = yield from self._see(layout, self._prefix.reuse(keys), max_image_tokens, cancelled)
+        run.reused = self._prefix.reuse(run.keys)
+        run.prefill_start = time.perf_counter()
+        features = yield from self._see(run, cancelled)
         if features is None:
             return None
         return (
             yield from prefill(
                 self.model.language_model,
                 self._prefix,
-                keys,
-                lambda a, b: self._embed(layout.ids, features, a, b),
-                where,
+                run.keys,
+                lambda a, b: self._embed(run.layout.ids, features, a, b),
+                run.where,
                 cancelled,
                 self.chunk,
             )
         )
 
     def _see(
-        self, layout: Layout, shared: int, max_image_tokens: int | None, cancelled: Callable[[], bool]
+        self, run: Run, cancelled: Callable[[], bool]
     ) -> Generator[Event, None, dict[int, mx.array] | None]:
-        """Vectors of the pictures that reach behind the first `shared` tokens, by where each one starts."""
-        needed = [m for m in layout.media if m.starts[-1] + m.lengths(self._merge)[-1] > shared]
+        """Vectors of the pictures that reach behind the reused prefix, by where each one starts."""
+        needed = [m for m in run.layout.media if m.starts[-1] + m.lengths(self._merge)[-1] > run.reused]
         total = sum(len(m.grids) for m in needed)
         done, features = 0, {}
         for item in needed:
             vectors = self._features.get((item.digest, item.grids))
             if vectors is None:
                 pieces = []
-                for piece in self.model.vision_tower.encode(self.processor.pieces(item, max_image_tokens)):
+                rows = self.processor.pieces(item, run.request.max_image_tokens)
+                for piece in self.model.vision_tower.encode(rows):
                     if cancelled():
                         return None
                     pieces.append(piece)
@@ -159,48 +186,36 @@ class Responder:
             features.update(_split(item, vectors, self._merge))
         return features
 
-    def _answer(
-        self,
-        request: Request,
-        layout: Layout,
-        logits: mx.array,
-        reused: int,
-        clock: _Clock,
-        cancelled: Callable[[], bool],
-    ) -> Iterator[Event]:
-        ids = layout.ids
-        _, following = positions(ids, layout.grids, self.model.image_id, self._merge)
-        rows, known = self.model.config.text.vocab_size, self.processor.tokenizer.size
-        sampler = Sampler(request.sampling, rows, known, ids)
-        pictures = sum(isinstance(item.source, Image) for item in layout.media)
-        parser = Parser(self.processor.tokenizer, stop=request.stop, images=pictures)
+    def _answer(self, run: Run, logits: mx.array, cancelled: Callable[[], bool]) -> Iterator[Event]:
+        rows, tokenizer = self.model.config.text.vocab_size, self.processor.tokenizer
+        sampler = Sampler(run.request.sampling, rows, tokenizer.size, run.layout.ids)
+        pictures = sum(isinstance(item.source, Image) for item in run.layout.media)
+        parser = Parser(tokenizer, stop=run.request.stop, images=pictures)
         forced: deque[int] = deque()
-        tokens = decode(self.model.language_model, self._prefix, logits, following, sampler, forced)
-        room = min(request.max_tokens, self.model.config.text.max_position_embeddings - len(ids))
-        count, reason = yield from self._read(tokens, parser, request, forced, room, clock, cancelled)
+        tokens = decode(self.model.language_model, self._prefix, logits, run.following, sampler, forced)
+        count, reason = yield from self._read(run, tokens, parser, forced, cancelled)
         yield from parser.finish()
-        yield Done(reason, self._stats(clock, len(ids), reused, count, parser.reasoning_tokens))
+        yield Done(reason, run.stats(count, parser.reasoning_tokens))
 
     def _read(
         self,
+        run: Run,
         tokens: Iterator[int],
         parser: Parser,
-        request: Request,
         forced: deque[int],
-        room: int,
-        clock: _Clock,
         cancelled: Callable[[], bool],
     ) -> Generator[Event, None, tuple[int, Reason]]:
         """Tokens into events until something ends the answer; returns how many tokens and why."""
         tokenizer, loops = self.processor.tokenizer, RepetitionDetector()
-        budget, count = request.thinking_budget, 0
+        budget, count = run.request.thinking_budget, 0
+        room = min(run.request.max_tokens, self._limit - len(run.keys))
         reason: Reason = "length"
         while count < room:
             if cancelled():
                 reason = "cancelled"
                 break
             token = next(tokens)
-            clock.first_token = clock.first_token or time.perf_counter()
+            run.first_token = run.first_token or time.perf_counter()
             if token in tokenizer.stop_ids:
                 reason = "stop"
                 break
@@ -214,7 +229,7 @@ class Responder:
                 break
             if budget is not None and parser.thinking and parser.reasoning_tokens >= budget and not forced:
                 forced.extend([*tokenizer.encode("\n"), tokenizer.control.end_think])
-        clock.end = time.perf_counter()
+        run.end = time.perf_counter()
         return count, reason
 
     def _embed(self, ids: list[int], features: dict[int, mx.array], begin: int, end: int) -> mx.array:
@@ -230,19 +245,9 @@ class Responder:
     def _merge(self) -> int:
         return self.model.config.vision.spatial_merge_size
 
-    def _stats(self, clock: _Clock, prompt: int, reused: int, count: int, reasoning: int) -> Stats:
-        first = clock.first_token or clock.end
-        prefill_seconds, decode_seconds = first - clock.prefill_start, clock.end - first
-        return Stats(
-            prompt_tokens=prompt,
-            cached_tokens=reused,
-            reasoning_tokens=reasoning,
-            output_tokens=count,
-            first_token_seconds=first - clock.start,
-            prefill_rate=(prompt - reused) / prefill_seconds if prefill_seconds > 0 else 0.0,
-            decode_rate=(count - 1) / decode_seconds if count > 1 and decode_seconds > 0 else 0.0,
-            peak_bytes=mx.get_peak_memory(),
-        )
+    @property
+    def _limit(self) -> int:
+        return self.model.config.text.max_position_embeddings
 
 
 def _keys(layout: Layout, merge: int) -> list[Key]:

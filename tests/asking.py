@@ -1,4 +1,4 @@
-"""Asking an engine in tests: a short question, all the events of the answer, and no test that hangs."""
+"""What tests share: where the project lies, a short question, all the events of its answer, no endless waits."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 from mlx_backend import EngineLike, Event, Message, Progress, Request, Sampling, Text
 
+ROOT = Path(__file__).resolve().parent.parent
+SLOW = "slow_responder:SlowResponder"  # a stand-in for the model in the worker
 HANG = 60.0  # seconds after which a test says that something hangs; no statement about speed
 
 

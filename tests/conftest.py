@@ -15,11 +15,9 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+from asking import ROOT, SLOW
 
 from mlx_backend import Engine
-
-ROOT = Path(__file__).resolve().parent.parent
-SLOW = "slow_responder:SlowResponder"  # a stand-in for the model in the worker
 
 
 def pytest_report_header() -> str:

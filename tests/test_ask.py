@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import ROOT
+from asking import ROOT
 from PIL import Image as Pillow
 
 from app.__main__ import _request, parser

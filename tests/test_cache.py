@@ -53,8 +53,7 @@ def last_logits(
     responder: Responder, *messages: Message, thinking: bool = True
 ) -> tuple[np.ndarray, int, int]:
     """Logits behind the prompt, tokens found in the cache, pictures that had to be encoded."""
-    layout = responder.processor.layout(messages, thinking=thinking)
-    steps = responder.compute(layout)
+    steps = responder.compute(responder.prepare(Request(messages, thinking=thinking)))
     events = []
     while True:
         try:
@@ -150,7 +149,7 @@ def test_after_a_generated_answer_with_reasoning(warm, cold):
 def test_a_cancelled_prefill_is_not_lost(warm, cold):
     story = user(Text("the quick brown fox jumps over the lazy dog. " * 10))
     calls = iter([False, False, True])  # two chunks of 64, then stop
-    list(warm.compute(warm.processor.layout((story,)), cancelled=lambda: next(calls)))
+    list(warm.compute(warm.prepare(Request((story,))), cancelled=lambda: next(calls)))
     assert warm.cached_tokens == 128
     assert check(warm, cold, story)[0] == 128
 

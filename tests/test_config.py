@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
+from asking import ROOT
 
 from app.config import Config, data_folder, find_model, log_folder, tiny_model
 from mlx_backend import BackendError, ModelMissing

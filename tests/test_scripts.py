@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
+from asking import ROOT
 
 FILES = [
     file for folder in (".ci", "scripts") for file in sorted((ROOT / folder).iterdir()) if file.is_file()

@@ -16,8 +16,7 @@ import time
 from pathlib import Path
 
 import pytest
-from asking import answer, question, until
-from conftest import ROOT, SLOW
+from asking import ROOT, SLOW, answer, question, until
 
 from mlx_backend import (
     Answer,
