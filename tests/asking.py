@@ -1,4 +1,4 @@
-"""What tests share: where the project lies, a short question, all the events of its answer, no endless waits."""
+"""What tests share: where the project lies, a short question, the events of its answer, no endless waits."""
 
 from __future__ import annotations
 
