@@ -134,9 +134,18 @@ def child(way: str, path: Path) -> None:
     start = time.perf_counter()
     frames = WAYS[way](path)
     seconds = time.perf_counter() - start
-    # Kilobytes on Linux, bytes on macOS.
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-    print(json.dumps({"seconds": seconds, "peak": peak, "frames": frames}))
+    print(json.dumps({"seconds": seconds, "peak": peak_memory(), "frames": frames}))
+
+
+def peak_memory() -> int:
+    """The most memory this process has held, in bytes.
+
+    On Linux not ru_maxrss: a child inherits that figure from whoever started it.
+    """
+    if sys.platform == "darwin":
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    return 1024 * int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM")))
 
 
 if __name__ == "__main__":
