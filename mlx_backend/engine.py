@@ -176,12 +176,19 @@ class Engine:
         if self._model is None:
             raise BackendError("No model is chosen. Choose one, then ask again.")
         worker = self._running(self._model)
+        had_it = worker.folder == self._model
         number = worker.load(self._model)
-        for what in _replies(worker, number, "starting" if worker.facts is None else PHASES["load"]):
-            if cancel.is_set() or isinstance(what, Loaded):
-                break
-            if isinstance(what, Progress):
-                yield what
+        try:
+            for what in _replies(worker, number, "starting" if worker.facts is None else PHASES["load"]):
+                if cancel.is_set() or isinstance(what, Loaded):
+                    break
+                if isinstance(what, Progress):
+                    yield what
+        except EngineStopped:
+            if not had_it:
+                raise
+            # It died between two requests and nobody had noticed: nothing is lost, a new one is the answer.
+            return (yield from self._load(cancel))
         return worker
 
     def _respond(self, worker: Worker, request: Request, cancel: threading.Event) -> Iterator[Event]:
