@@ -18,8 +18,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, TextIO
 
+import pi_heif
 from PIL import Image as Pillow
-from PIL import ImageOps
 
 from mlx_backend import (
     Answer,
@@ -37,6 +37,10 @@ from mlx_backend import (
 
 # What a model says must not steer the terminal: escape sequences and other control characters are dropped.
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+ORIENTATION, LYING = 0x0112, (5, 6, 7, 8)  # EXIF's tag, and its values that swap width and height
+# The model has looked at the picture already; here only its size is read, which no size makes dangerous.
+Pillow.MAX_IMAGE_PIXELS = None
+pi_heif.register_heif_opener(thumbnails=False)
 STAGES = {"queue": "waiting", "load": "loading the model", "images": "looking", "prefill": "reading"}
 
 
@@ -150,10 +154,11 @@ def _place(found: Boxes, pictures: Sequence[Image]) -> dict[str, Any]:
 
 
 def _size(picture: Image) -> tuple[int, int]:
-    """Width and height in pixels, turned upright as the picture's EXIF data says."""
+    """Width and height in pixels, turned upright as the picture's EXIF data says; only the header is read."""
     assert isinstance(picture.source, Path), "the command line gives files"
     with Pillow.open(picture.source) as opened:
-        return ImageOps.exif_transpose(opened).size
+        width, height = opened.size
+        return (height, width) if opened.getexif().get(ORIENTATION) in LYING else (width, height)
 
 
 @contextlib.contextmanager

@@ -72,6 +72,18 @@ def test_json_is_one_object_with_boxes_in_pixels_of_the_upright_picture(picture:
     assert told["stats"]["output_tokens"] == 40
 
 
+def test_boxes_in_pixels_of_a_phone_s_picture_and_of_a_huge_one(tmp_path: Path) -> None:
+    """HEIC, 96 x 160 upright; and more pixels than Pillow would open by itself. Only headers are read."""
+    Pillow.new("1", (20_000, 10_000)).save(tmp_path / "huge.png")
+    for file, pixels in (
+        (ROOT / "tests" / "reference" / "phone.heic", [24, 40, 72, 120]),
+        (tmp_path / "huge.png", [5000, 2500, 15_000, 7500]),
+    ):
+        done = run("ask", "What is this?", "--image", str(file), "--json")
+        assert (done.returncode, done.stderr) == (0, "")
+        assert json.loads(done.stdout)["boxes"][0]["pixels"] == [pixels]
+
+
 def test_the_question_may_come_from_standard_input() -> None:
     assert "*from a pipe*" in run("ask", "-", stdin="from a pipe\n").stdout
 
