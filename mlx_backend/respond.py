@@ -87,9 +87,12 @@ class Responder:
         """Load the checkpoint. Raises ModelMissing or ModelBroken."""
         mx.set_cache_limit(MLX_CACHE_BYTES)
         self.processor = Processor(folder)
-        if difference := compare_with_template(folder, self.processor.tokenizer):
+        tokenizer = self.processor.tokenizer
+        if difference := compare_with_template(folder, tokenizer):
             log.warning("%s: %s", folder, difference)
-        self.model = load(folder, dtype, lambda done, total: progress(Progress("load", done, total)))
+        self.model = load(
+            folder, dtype, lambda done, total: progress(Progress("load", done, total)), tokenizer
+        )
         self.chunk = chunk
         parameters: dict[str, mx.array] = dict(tree_flatten(self.model.parameters()))
         self.weight_bytes = sum(array.nbytes for array in parameters.values())

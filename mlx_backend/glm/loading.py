@@ -42,17 +42,19 @@ def load(
     folder: str | Path,
     dtype: str | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
+    tokenizer: Tokenizer | None = None,
 ) -> Model:
     """Load a checkpoint of GLM-4.5V: per-expert, fused or stacked experts, plain or quantized.
 
     dtype: "float32", "bfloat16" or "float16" converts what is not quantized; None keeps the file's.
     progress: called with bytes of weights in memory so far and in all.
+    tokenizer: the folder's, where the caller has read it already; it is not read twice.
     Raises ModelMissing or ModelBroken, naming the file, before any weight is read where that can be known.
     """
     path = Path(folder)
     tensors = find_tensors(path)
     config = read_config(path)
-    model = Model(config, Tokenizer(path).control.image)
+    model = Model(config, (tokenizer or Tokenizer(path)).control.image)
     weights = _canonical(_open(tensors), config.text)
     source = _sources(tensors)
     _stack_experts(weights, config.text, path)
