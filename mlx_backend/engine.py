@@ -87,19 +87,15 @@ class Engine:
 
     def load(self, model: Path) -> Iterator[Progress]:
         never = threading.Event()
-        place = self._line.enter()
-        try:
+        with self._line.place() as place:
             for ahead in self._line.wait(place, never):
                 yield Progress("queue", ahead, ahead)
             self._model = model
             yield from self._load(never)
-        finally:
-            self._line.leave(place)
 
     def stream(self, request: Request, cancel: threading.Event | None = None) -> Iterator[Event]:
         cancel = cancel or threading.Event()
-        place = self._line.enter()
-        try:
+        with self._line.place() as place:
             for ahead in self._line.wait(place, cancel):
                 yield Progress("queue", ahead, ahead)
             worker = None if cancel.is_set() else (yield from self._load(cancel))
@@ -107,8 +103,6 @@ class Engine:
                 yield Done("cancelled")
             else:
                 yield from self._respond(worker, request, cancel)
-        finally:
-            self._line.leave(place)
 
     def status(self) -> Status:
         worker = self._worker
@@ -119,13 +113,10 @@ class Engine:
         return Status(worker.state, model, **asdict(worker.facts or Facts()), waiting=waiting, pid=worker.pid)
 
     def unload(self) -> None:
-        place = self._line.enter()
-        try:
+        with self._line.place() as place:
             for _ in self._line.wait(place, threading.Event()):
                 pass
             self._stop()
-        finally:
-            self._line.leave(place)
 
     def close(self) -> None:
         self._line.close()

@@ -46,19 +46,15 @@ class FakeEngine:
         pass
 
     def load(self, model: Path) -> Iterator[Progress]:
-        place = self._line.enter()
-        try:
+        with self._line.place() as place:
             for ahead in self._line.wait(place, threading.Event()):
                 yield Progress("queue", ahead, ahead)
             self._model, self._loaded = model, False
             yield from self._load()
-        finally:
-            self._line.leave(place)
 
     def stream(self, request: Request, cancel: threading.Event | None = None) -> Iterator[Event]:
         cancel = cancel or threading.Event()
-        place = self._line.enter()
-        try:
+        with self._line.place() as place:
             for ahead in self._line.wait(place, cancel):
                 yield Progress("queue", ahead, ahead)
             if cancel.is_set():
@@ -66,8 +62,6 @@ class FakeEngine:
             else:
                 yield from self._load()
                 yield from self._play(request, cancel)
-        finally:
-            self._line.leave(place)
 
     def status(self) -> Status:
         model = str(self._model) if self._model else None
@@ -77,11 +71,10 @@ class FakeEngine:
         return Status("busy" if len(self._line) else "idle", model, LOAD[-1].total, waiting=waiting)
 
     def unload(self) -> None:
-        place = self._line.enter()
-        for _ in self._line.wait(place, threading.Event()):
-            pass
-        self._loaded = False
-        self._line.leave(place)
+        with self._line.place() as place:
+            for _ in self._line.wait(place, threading.Event()):
+                pass
+            self._loaded = False
 
     def close(self) -> None:
         self._line.close()

@@ -6,6 +6,7 @@ Does not know: what anybody waits for.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections import deque
 from collections.abc import Iterator
@@ -24,12 +25,18 @@ class Line:
     def __len__(self) -> int:
         return len(self._places)
 
-    def enter(self) -> object:
-        """A place at the end. Whoever enters must leave, whatever happens in between."""
+    @contextlib.contextmanager
+    def place(self) -> Iterator[object]:
+        """A place at the end, held as long as the block lasts."""
         place = object()
         with self._moved:
             self._places.append(place)
-        return place
+        try:
+            yield place
+        finally:
+            with self._moved:
+                self._places.remove(place)
+                self._moved.notify_all()
 
     def wait(self, place: object, cancel: threading.Event) -> Iterator[int]:
         """Yields how many are ahead, now and when it changes; ends at the head, on cancel, or when closed."""
@@ -48,8 +55,3 @@ class Line:
     def close(self) -> None:
         """Nobody waits here any more."""
         self.closed = True
-
-    def leave(self, place: object) -> None:
-        with self._moved:
-            self._places.remove(place)
-            self._moved.notify_all()
