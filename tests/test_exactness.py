@@ -96,7 +96,7 @@ def test_decoding_equals_the_reference(name, model, inputs, golden):
 
 
 @pytest.mark.parametrize("chunk", [7, 16, 64])
-@pytest.mark.parametrize("name", ["text", "image 16x28", "two images", "video 8 pairs", "image then video"])
+@pytest.mark.parametrize("name", CASES)
 def test_prefill_in_chunks_equals_the_reference(name, chunk, model, inputs, golden):
     """Chunks of these sizes cut through every picture."""
     last, prefix, _ = run_prefill(model, inputs[name], chunk)
