@@ -64,6 +64,13 @@ class Config:
     def worker_log(self) -> Path:
         return self.logs / "worker.log"
 
+    @property
+    def is_demo(self) -> bool:
+        """Whether `model` is the demo model, or what stands in for it, and not a model for real work."""
+        own = (DEMO_MODEL, _tiny_folder(self.home))
+        folder = Path(self.model).expanduser().resolve()
+        return self.model == "demo" or folder in [place.resolve() for place in own]
+
 
 def find_model(name: str, home: Path) -> Path:
     """The folder of the checkpoint that `name` means: `demo`, a folder, or a repository already downloaded.
@@ -103,7 +110,7 @@ def tiny_model(home: Path) -> Path:
 
     Made beside its place and renamed: a folder with this name is always whole.
     """
-    folder = home / "models" / "tiny-random"
+    folder = _tiny_folder(home)
     if (folder / "config.json").exists():
         return folder
     print(
@@ -124,3 +131,7 @@ def tiny_model(home: Path) -> Path:
         if not (folder / "config.json").exists():
             raise
     return folder
+
+
+def _tiny_folder(home: Path) -> Path:
+    return home / "models" / "tiny-random"

@@ -85,7 +85,7 @@ def _run(
         log.warning("%d answers were cut off when the app last ended", marked)
     port, keys = listener.getsockname()[1], Keys()
     jobs = Jobs(store, blobs := Blobs(config.blobs), engine)
-    app = build(config.home, store, blobs, jobs, port, keys)
+    app = build(config, store, blobs, jobs, port, keys)
 
     def opened() -> None:
         _write_private(config.home / "run.json", json.dumps({"port": port, "owner": keys.owner}))
@@ -102,7 +102,7 @@ def _run(
     return 0
 
 
-def build(home: Path, store: Store, blobs: Blobs, jobs: Jobs, port: int, keys: Keys) -> FastAPI:
+def build(config: Config, store: Store, blobs: Blobs, jobs: Jobs, port: int, keys: Keys) -> FastAPI:
     """The app behind its guard; nothing listens yet."""
 
     @contextlib.asynccontextmanager
@@ -120,7 +120,7 @@ def build(home: Path, store: Store, blobs: Blobs, jobs: Jobs, port: int, keys: K
     def media(sha256: str) -> Response:
         return _media(store, blobs, sha256)
 
-    _mount_window(app, home, store, jobs, port)
+    _mount_window(app, config, store, jobs, port)
     app.add_middleware(JoinAfterClose)
     app.add_middleware(Guard, port=port, keys=keys)  # added last, so it stands outermost
     return app
@@ -137,13 +137,13 @@ def _media(store: Store, blobs: Blobs, sha256: str) -> Response:
     return FileResponse(file, media_type=kind, headers=headers)
 
 
-def _mount_window(app: FastAPI, home: Path, store: Store, jobs: Jobs, port: int) -> None:
-    prepare(home / "uploads")
+def _mount_window(app: FastAPI, config: Config, store: Store, jobs: Jobs, port: int) -> None:
+    prepare(config.home / "uploads")
     import gradio as gr
 
     from app.ui import handlers, layout
 
-    page = layout.build()
+    page = layout.build(config.is_demo)
     handlers.wire(page, handlers.Handlers(store, jobs))
     gr.mount_gradio_app(
         app,

@@ -79,7 +79,7 @@
     for (const child of watched?.children || []) grown.observe(child);  // they come one by one; again is no harm
   };
   document.addEventListener('click', (event) => {
-    if (event.target.closest?.('.conv, #new-chat, #box .submit-button')) pinned = true;
+    if (event.target.closest?.('.conv, .example, #new-chat, #box .submit-button')) pinned = true;
   }, true);
 
   let asked = false;
@@ -129,7 +129,7 @@
   // --- keys ---
   addEventListener('keydown', (event) => {
     if (event.key === 'Enter' && event.target.closest?.('#box')) pinned = true;
-    if (event.key !== 'Escape') return;
+    if (event.key !== 'Escape' || document.querySelector(':popover-open')) return;  // it closes that first
     if (phone.matches && !root.classList.contains('side-closed')) return setSidebar(false);
     document.querySelector('#box .stop-button')?.click();
   });

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from asking import ROOT
 
+from app import config
 from app.config import Config, data_folder, find_model, log_folder, tiny_model
 from mlx_backend import BackendError, ModelMissing
 
@@ -74,6 +75,23 @@ def test_a_repository_is_looked_up_in_the_cache_other_tools_share(tmp_path: Path
 def test_a_repository_that_is_not_there_says_how_to_get_it(tmp_path: Path) -> None:
     with pytest.raises(BackendError, match="hf download nobody/such-a-model"):
         find_model("nobody/such-a-model", tmp_path)
+
+
+def test_demo_is_the_model_that_comes_with_the_app(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(config, "DEMO_MODEL", home / "demo-model")
+    (home / "demo-model").mkdir(parents=True)
+    (home / "demo-model" / "config.json").touch()
+    assert find_model("demo", home) == find_model(Config().model, home) == home / "demo-model"
+
+
+def test_the_demo_model_is_known_by_every_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    (tmp_path / "link").symlink_to(config.DEMO_MODEL)
+    stand_in = Config().home / "models" / "tiny-random"
+    for name in "demo", "assets/demo-model", str(config.DEMO_MODEL), str(tmp_path / "link"), str(stand_in):
+        assert Config(model=name).is_demo
+    for name in "fake", "org/name", "demo-model", str(tmp_path), "assets":
+        assert not Config(model=name).is_demo
 
 
 def test_the_tiny_model_is_made_once_and_announced(home: Path, capfd: pytest.CaptureFixture[str]) -> None:

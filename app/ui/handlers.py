@@ -18,7 +18,7 @@ import gradio as gr
 from app.jobs import Jobs
 from app.store import Message, StillAnswering, Store, UnknownConversation
 from app.turn import BadDraft, Draft
-from app.ui import messages
+from app.ui import examples, messages
 from app.ui.layout import EMPTY, Page
 
 Update = Any  # what Gradio takes for one output
@@ -27,6 +27,8 @@ BUSY: dict[str, Any] = {"submit_btn": False, "stop_btn": True}
 # The page's address follows the conversation, so that a reload and a second tab find it.
 ADDRESS = """(list) => { const url = new URL(location), id = list && list.active;
   id ? url.searchParams.set('c', id) : url.searchParams.delete('c'); history.replaceState(null, '', url); }"""
+# Until the page has heard which conversation it shows, it offers no cards: a click would be painted over.
+LOADED = "() => { document.documentElement.classList.add('loaded'); }"
 ATTACHED = "(value) => { window.glmchat.attached((value && value.files) || []); }"
 QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": None}
 DAY = 86400.0
@@ -65,6 +67,14 @@ class Handlers:
         self._store.set_setting("thinking", bool(thinking))
         *shown, _, notice = self._show(job.begun.conversation_id, request)
         return (*shown, gr.update(value=EMPTY, **BUSY), notice)
+
+    def example(
+        self, event: gr.EventData, conversation: str | None, thinking: bool, request: gr.Request
+    ) -> tuple[Update, ...]:
+        """A card was chosen: its question and files are sent as if they had been typed and attached."""
+        chosen = examples.asked(getattr(event, "question", None))
+        value = {"text": chosen.question, "files": chosen.paths} if chosen else None
+        return self.send(value, conversation, thinking, request)
 
     def follow(self, conversation: str | None, request: gr.Request) -> Iterator[tuple[Update, ...]]:
         """Repaint the last turn until its answer is stored: latest, waiting, box."""
@@ -155,12 +165,16 @@ def wire(page: Page, handlers: Handlers) -> None:
         sent = page.box.submit(
             handlers.send, [page.box, page.conversation, page.thinking], page_parts, **QUIET
         )
+        tried = page.examples.ask_example(
+            handlers.example, [page.conversation, page.thinking], page_parts, **QUIET
+        )
         loaded = page.demo.load(handlers.load, None, [*page_parts, page.thinking], **QUIET)
         opened = page.conversations.open_conv(handlers.open, None, page_parts, **QUIET)
         fresh = page.new_chat.click(handlers.new, None, page_parts, **QUIET)
-        for event in (sent, loaded, opened, fresh):
+        for event in (sent, tried, loaded, opened, fresh):
             event.then(None, page.conversations, None, js=ADDRESS)
             event.success(handlers.follow, page.conversation, last_turn, **QUIET)
+        loaded.then(None, None, None, js=LOADED)
         page.box.change(None, page.box, None, js=ATTACHED)
         page.box.stop(handlers.stop, page.conversation, None, **QUIET)
         page.demo.unload(handlers.leave)

@@ -15,6 +15,8 @@ from typing import Any
 
 import gradio as gr
 
+from app.ui.examples import EXAMPLES
+
 ASSETS = Path(__file__).resolve().parent.parent.parent / "assets"
 PLACEHOLDER = "Ask about a picture or a video…"
 EMPTY: dict[str, str | list[Any]] = {
@@ -37,6 +39,7 @@ class Drawn(gr.HTML):
     """
 
     open_conv: Any  # Gradio makes an event of every name in the script's trigger() calls
+    ask_example: Any
 
     # Gradio makes a component again from its own arguments, adding `render` and the like: hence **more
     def __init__(self, template: str, script: str, value: Any = None, **more: Any) -> None:
@@ -62,6 +65,7 @@ class Page:
     new_chat: gr.Button
     conversations: Drawn
     title: Drawn
+    examples: Drawn
     earlier: gr.Chatbot
     latest: gr.Chatbot
     waiting: Drawn
@@ -90,8 +94,11 @@ def head() -> str:
     return f"<script>{(ASSETS / 'page.js').read_text(encoding='utf-8')}</script>"
 
 
-def build() -> Page:
-    """The whole page, not yet wired; handlers.wire is called inside its `demo`."""
+def build(demo_model: bool) -> Page:
+    """The whole page, not yet wired; handlers.wire is called inside its `demo`.
+
+    demo_model: the page says that the demo model answers, and offers what it can do.
+    """
     with gr.Blocks(title="GLM Chat", fill_height=True, fill_width=True, delete_cache=(3600, 86400)) as demo:
         conversation = gr.State(None)
         with gr.Column(elem_id="side"):
@@ -102,15 +109,30 @@ def build() -> Page:
             title = Drawn(_TOP, "title.js", "", elem_id="top")
             with gr.Column(elem_id="scroll"):
                 gr.HTML(_HELLO, elem_id="hello", apply_default_css=False, js_on_load=None)
+                cards = [example.card() for example in EXAMPLES] if demo_model else []
+                examples = Drawn(_CARDS, "examples.js", cards, elem_id="examples")
                 earlier, latest = _chatbot("earlier"), _chatbot("latest")
                 waiting = Drawn(_WAITING, "words.js", "", elem_id="waiting")
             with gr.Column(elem_id="foot"):
                 notice = Drawn("<p role='alert'></p>", "words.js", "", elem_id="notice")
+                if demo_model:
+                    gr.HTML(_DEMO, elem_id="demo-model", apply_default_css=False, js_on_load=None)
                 with gr.Column(elem_id="composer"):
                     box, thinking = _box(), _thinking()
                 gr.HTML(_FINE, elem_id="fine", apply_default_css=False, js_on_load=None)
     return Page(
-        demo, conversation, new_chat, conversations, title, earlier, latest, waiting, notice, box, thinking
+        demo,
+        conversation,
+        new_chat,
+        conversations,
+        title,
+        examples,
+        earlier,
+        latest,
+        waiting,
+        notice,
+        box,
+        thinking,
     )
 
 
@@ -162,6 +184,18 @@ _TOP = (
 _HELLO = (
     "<div class='hello'><h2>What are we looking at?</h2>"
     "<p>Drop pictures or videos anywhere in this window.</p></div>"
+)
+_CARDS = "<div class='examples' role='group' aria-label='Examples'></div>"
+_DEMO = (
+    "<p>Demo model: knows coloured shapes, short words and short clips. "
+    "<button popovertarget='choose'>Choose a model</button> to talk to GLM-4.5V</p>"
+    "<div id='choose' popover role='dialog' aria-label='Choose a model'>"
+    "<p>GLM-4.5V is a download of its own: 61.9 GB with 4-bit weights. "
+    "Get it, quit the app, and start it with that model or with the FOLDER it lies in:</p>"
+    "<pre>hf download mlx-community/GLM-4.5V-4bit\n"
+    "./scripts/run serve --model mlx-community/GLM-4.5V-4bit\n"
+    "./scripts/run serve --model FOLDER</pre>"
+    "<p>Your conversations stay.</p></div>"
 )
 _WAITING = "<div class='waiting'><i></i><p role='status'></p></div>"
 _FINE = "<p>Answers are made on this computer alone. Check the important ones.</p>"
