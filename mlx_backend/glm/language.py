@@ -1,9 +1,9 @@
 """The language model: vectors in, hidden states and logits out, with a KV cache.
 
-Knows: attention with M-RoPE positions that come with the call, the mixture of experts, KV caches.
+Knows: M-RoPE positions that come with the call, the mixture of experts, what attention stands between.
 Does not know: pictures, prompts, sampling. Keeps no state between calls: positions come with each.
 
-Expert layers, dense MLPs and KV caches are mlx-vlm's; module names are those of the published checkpoints.
+Expert layers and dense MLPs are mlx-vlm's; module names are those of the published checkpoints.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ import mlx.core as mx
 import mlx.nn as nn
 import numpy as np
 import numpy.typing as npt
-from mlx_vlm.models.cache import KVCache
 from mlx_vlm.models.glm4v_moe.language import group_expert_select
 from mlx_vlm.models.mlp import DeepseekMLP
 from mlx_vlm.models.switch_layers import SwitchGLU
 
+from mlx_backend.glm import kv
 from mlx_backend.glm.config import TextConfig
 
 Positions = npt.NDArray[np.int64]  # (3, L): time, height and width of each token
@@ -60,15 +60,12 @@ class _Attention(nn.Module):
         self.v_proj = nn.Linear(hidden, self.kv_heads * config.head_dim, bias=bias)
         self.o_proj = nn.Linear(self.heads * config.head_dim, hidden, bias=False)
 
-    def __call__(self, x: mx.array, turn: Turn, cache: KVCache) -> mx.array:
+    def __call__(self, x: mx.array, turn: Turn, cache: kv.Cache) -> mx.array:
         length = x.shape[1]  # x: (1, L, hidden)
         q = self.q_proj(x).reshape(1, length, self.heads, -1).transpose(0, 2, 1, 3)
         k = self.k_proj(x).reshape(1, length, self.kv_heads, -1).transpose(0, 2, 1, 3)
         v = self.v_proj(x).reshape(1, length, self.kv_heads, -1).transpose(0, 2, 1, 3)
-        keys, values = cache.update_and_fetch(turn(k), v)
-        # "causal" aligns the last query with the last key, which is what a chunk behind a prefix needs.
-        mask = "causal" if length > 1 else None
-        out = mx.fast.scaled_dot_product_attention(turn(q), keys, values, scale=self.scale, mask=mask)
+        out = kv.attend(turn(q), turn(k), v, cache, self.scale)
         return self.o_proj(out.transpose(0, 2, 1, 3).reshape(1, length, -1))
 
 
@@ -123,7 +120,7 @@ class _Layer(nn.Module):
         self.input_layernorm = nn.RMSNorm(config.hidden_size, eps=config.rms_norm_eps)
         self.post_attention_layernorm = nn.RMSNorm(config.hidden_size, eps=config.rms_norm_eps)
 
-    def __call__(self, x: mx.array, turn: Turn, cache: KVCache) -> mx.array:
+    def __call__(self, x: mx.array, turn: Turn, cache: kv.Cache) -> mx.array:
         x = x + self.self_attn(self.input_layernorm(x), turn, cache)
         return x + self.mlp(self.post_attention_layernorm(x))
 
@@ -145,9 +142,9 @@ class LanguageModel(nn.Module):
         self.model = _Stack(config)
         self.lm_head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
 
-    def make_cache(self) -> list[KVCache]:
-        """One empty KV cache per layer."""
-        return [KVCache() for _ in self.model.layers]
+    def make_cache(self, kv_bits: int | None = None) -> list[kv.Cache]:
+        """One empty KV cache per layer, plain or of 4 or 8 bits. Raises ValueError: see kv.make."""
+        return kv.make(len(self.model.layers), self.config.head_dim, kv_bits)
 
     def embed(self, ids: mx.array) -> mx.array:
         """Token vectors (L, hidden) of ids (L,), in the type the layers compute in.
@@ -167,8 +164,8 @@ class LanguageModel(nn.Module):
 
     def run(self, vectors: mx.array, turn: Turn, cache: Sequence[Any]) -> mx.array:
         x = vectors[None]
-        for layer, kv in zip(self.model.layers, cache, strict=True):
-            x = layer(x, turn, kv)
+        for layer, past in zip(self.model.layers, cache, strict=True):
+            x = layer(x, turn, past)
         return self.model.norm(x)[0]
 
     def logits(self, hidden: mx.array) -> mx.array:
