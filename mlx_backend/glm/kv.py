@@ -5,8 +5,8 @@ they are read back first.
 Does not know: positions, layers, what a token is, what is reused between turns.
 
 Whatever is attended to was quantized before, a token's own key and value too. So what a token sees does not
-depend on how the prompt was cut into chunks, and work can be reused as with a plain cache. One difference stays:
-where chunks sum in another order, the last bit of a number can tip it to the next quantized step.
+depend on how the prompt was cut into chunks, and work can be reused as with a plain cache. One difference
+stays: where chunks sum in another order, a number's last bit can tip it to the next quantized step.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ BITS = (4, 8)
 GROUPS = (64, 32)
 
 Cache: TypeAlias = KVCache | QuantizedKVCache
-# Packed in words of 32 bits (1, kv_heads, ctx, head_dim * bits / 32); scales and biases (…, head_dim / group).
+# Packed in 32-bit words (1, kv_heads, ctx, head_dim * bits / 32); scales and biases (…, head_dim / group).
 Quantized: TypeAlias = tuple[mx.array, mx.array, mx.array]
 
 
