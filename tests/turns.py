@@ -16,12 +16,13 @@ from mlx_backend.respond import Responder
 from mlx_backend.types import Image, Message, Part, Progress, Request, Text
 
 LIMIT = 1e-4  # largest difference of logits, float32
-# Other chunks sum in another order, and once in some 100,000 numbers the last bit decides on which of two
-# quantized steps a key or a value falls. Measured on 40 prompts: such a tip, and those it brings about in the
-# layers above, moved logits by up to 2e-4 (8 bit) and 3e-3 (4 bit), and without one by 2e-6 as with plain
-# caches. Where one happened a tenth of what quantizing itself costs is allowed.
-TIPPED = {8: 1e-3, 4: 1e-2}
-TIPPED_SHARE = 0.01  # of the stored numbers, at most
+# Other chunks may take another kernel and round otherwise: now and then a last bit decides on which of two
+# quantized steps a number falls, and each such tip brings about others in the layers above. Measured with noise
+# of 1e-7 on 24 texts of 300 tokens: all tipped with 8 bits, few with 4, in up to 0.6 % of the numbers, and the
+# median token moved by up to 8e-4 (8 bit); on 40 prompts with a picture the last token by up to 2e-4 (8 bit)
+# and 3e-3 (4 bit). Quantizing itself moves the median token by 8e-3 (8 bit) and 1e-1 (4 bit).
+TIPPED = {8: 2e-3, 4: 2e-2}
+TIPPED_SHARE = 0.05  # of the stored numbers, at most; other contents differ in most of them
 
 Codes = npt.NDArray[np.uint8]
 
@@ -68,13 +69,17 @@ def codes(layers: list) -> Codes:
 
 
 def assert_near(bits: int | None, one: np.ndarray, other: np.ndarray, kept: tuple[list, list]) -> None:
-    """The logits agree as well as what the two caches hold allows; `kept`: the layers' caches of both."""
-    limit = LIMIT
-    if bits is not None:
-        tipped = np.mean(codes(kept[0]) != codes(kept[1]))
+    """The logits (vocab,) or (L, vocab) agree as well as what the two caches hold allows.
+
+    kept: the layers' caches of both. Where a number tipped the median token counts: one of many may stand
+    between two experts, and choose the other one.
+    """
+    apart = np.abs(one - other).max(axis=-1)
+    if bits is not None and (tipped := np.mean(codes(kept[0]) != codes(kept[1]))):
         assert tipped <= TIPPED_SHARE
-        limit = TIPPED[bits] if tipped else LIMIT
-    assert np.abs(one - other).max() <= limit
+        assert np.median(apart) <= TIPPED[bits]
+    else:
+        assert apart.max() <= LIMIT
 
 
 def check(

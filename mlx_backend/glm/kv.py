@@ -6,7 +6,7 @@ Does not know: positions, layers, what a token is, what is reused between turns.
 
 Whatever is attended to was quantized before, a token's own key and value too. So what a token sees does not
 depend on how the prompt was cut into chunks, and work can be reused as with a plain cache. One difference
-stays: where chunks sum in another order, a number's last bit can tip it to the next quantized step.
+stays: other chunks may round otherwise, and then a last bit can tip a number to the next quantized step.
 """
 
 from __future__ import annotations
