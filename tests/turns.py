@@ -17,10 +17,10 @@ from mlx_backend.types import Image, Message, Part, Progress, Request, Text
 
 LIMIT = 1e-4  # largest difference of logits, float32
 # Other chunks may take another kernel and round otherwise: now and then a last bit decides on which of two
-# quantized steps a number falls, and each such tip brings about others in the layers above. Measured with noise
-# of 1e-7 on 24 texts of 300 tokens: all tipped with 8 bits, few with 4, in up to 0.6 % of the numbers, and the
-# median token moved by up to 8e-4 (8 bit); on 40 prompts with a picture the last token by up to 2e-4 (8 bit)
-# and 3e-3 (4 bit). Quantizing itself moves the median token by 8e-3 (8 bit) and 1e-1 (4 bit).
+# quantized steps a number falls, and each such tip brings about others in the layers above. Measured with
+# noise of 1e-7 on 24 texts of 300 tokens: all tipped with 8 bits, few with 4, in up to 0.6 % of the numbers,
+# and the median token moved by up to 8e-4 (8 bit); on 40 prompts with a picture the last token by up to 2e-4
+# (8 bit) and 3e-3 (4 bit). Quantizing itself moves the median token by 8e-3 (8 bit) and 1e-1 (4 bit).
 TIPPED = {8: 2e-3, 4: 2e-2}
 TIPPED_SHARE = 0.05  # of the stored numbers, at most; other contents differ in most of them
 
