@@ -73,6 +73,11 @@ class Run:
         )
 
 
+def only_dtype() -> str | None:
+    """MLX multiplies experts on a processor in float32 alone; on a GPU in every type."""
+    return "float32" if mx.default_device() == mx.Device(mx.cpu) else None
+
+
 class Responder:
     """A loaded model that answers requests, one after the other, and keeps what it computed for them."""
 
@@ -88,6 +93,7 @@ class Responder:
     ) -> None:
         """Load the checkpoint. Raises ModelMissing or ModelBroken.
 
+        dtype: of what is not quantized; None keeps the file's where this computer can compute with it.
         kv_bits: 4 or 8 keep keys and values quantized, in about a half or a quarter of the memory that None
         takes, at the price of exactness. Raises ValueError for other numbers, before anything is loaded.
         """
@@ -98,7 +104,10 @@ class Responder:
         if difference := compare_with_template(folder, tokenizer):
             log.warning("%s: %s", folder, difference)
         self.model = load(
-            folder, dtype, lambda done, total: progress(Progress("load", done, total)), tokenizer
+            folder,
+            dtype or only_dtype(),
+            lambda done, total: progress(Progress("load", done, total)),
+            tokenizer,
         )
         self.chunk = chunk
         parameters: dict[str, mx.array] = dict(tree_flatten(self.model.parameters()))

@@ -58,7 +58,7 @@ def make(
     said = config(folder, shape, vocab, form)
     tensors = {name: mx.array(array) for name, array in arrays.items()}
     if recipe:
-        tensors, said["quantization"] = _quantize(tensors, recipe, overrides)
+        tensors, said["quantization"] = quantize(tensors, recipe, overrides)
     _write_weights(folder, tensors, shards)
     (folder / "config.json").write_text(json.dumps(said, indent=1))
     write_processor_files(folder)
@@ -120,7 +120,7 @@ def _mlp(prefix: str, hidden: int, inner: int) -> dict[str, tuple[int, ...]]:
 def _vision(s: Shape) -> Arrays:
     v, out = s.vision_hidden, s.hidden
     shapes: dict[str, tuple[int, ...]] = {
-        "embeddings.position_embedding.weight": (576, v),
+        "embeddings.position_embedding.weight": ((s.image_size // 14) ** 2, v),
         "patch_embed.proj.weight": (v, 3, 2, 14, 14),
         "patch_embed.proj.bias": (v,),
         "post_conv_layernorm.weight": (v,),
@@ -174,8 +174,10 @@ def _stack(arrays: Arrays, s: Shape) -> Arrays:
     return renamed
 
 
-def _quantize(
-    tensors: dict[str, mx.array], recipe: Recipe, overrides: Callable[[str], Recipe | bool | None]
+def quantize(
+    tensors: dict[str, mx.array],
+    recipe: Recipe,
+    overrides: Callable[[str], Recipe | bool | None] = lambda path: None,
 ) -> tuple[dict[str, mx.array], dict[str, Any]]:
     """Quantize what mlx-vlm's converter quantizes: every matrix of the language model but the router."""
     result, config = {}, dict(recipe)

@@ -31,6 +31,7 @@ class Shape:
     vision_hidden: int = 64
     vision_heads: int = 4
     merger_inter: int = 128
+    image_size: int = 336  # 14 times the side of the table of positions
     context: int = 65536
 
 
@@ -71,7 +72,7 @@ def config(folder: Path, s: Shape, vocab: int, form: str) -> dict[str, Any]:
             "num_heads": s.vision_heads,
             "out_hidden_size": s.hidden,
             "intermediate_size": s.merger_inter,
-            "image_size": 336,
+            "image_size": s.image_size,
             "patch_size": 14,
             "spatial_merge_size": 2,
             "temporal_patch_size": 2,

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
@@ -79,6 +80,8 @@ Write a short story about a lighthouse that wanted to travel. Once upon a time t
 Thank you, that is what I wanted to know. How many windows does the building have on the third floor?
 """
 
+LINES = CORPUS.splitlines(keepends=True)
+
 
 def _untrained() -> Tokenizer:
     tokenizer = Tokenizer(models.BPE())
@@ -93,16 +96,16 @@ def _untrained() -> Tokenizer:
     return tokenizer
 
 
-def build() -> Tokenizer:
+def build(corpus: Sequence[str] = LINES, size: int = BASE_VOCABULARY) -> Tokenizer:
     """The trained tokenizer, its added tokens after the learned vocabulary, special ones first."""
     tokenizer = _untrained()
     trainer = trainers.BpeTrainer(
-        vocab_size=BASE_VOCABULARY,
+        vocab_size=size,
         initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
         special_tokens=[],
         show_progress=False,
     )
-    tokenizer.train_from_iterator(CORPUS.splitlines(keepends=True), trainer)
+    tokenizer.train_from_iterator(corpus, trainer)
     tokenizer.add_special_tokens([AddedToken(text, special=True, normalized=False) for text in SPECIAL])
     tokenizer.add_tokens([AddedToken(text, special=False, normalized=False) for text in NONSPECIAL])
     return tokenizer
@@ -132,11 +135,11 @@ def _settings(tokenizer: Tokenizer) -> dict[str, object]:
     }
 
 
-def write_tokenizer(folder: Path) -> int:
+def write_tokenizer(folder: Path, corpus: Sequence[str] = LINES, size: int = BASE_VOCABULARY) -> int:
     """Write tokenizer.json, tokenizer_config.json and chat_template.jinja; returns the vocabulary size,
-    added tokens included."""
+    added tokens included. corpus, size: what merges are learned from, and how many tokens with the bytes."""
     folder.mkdir(parents=True, exist_ok=True)
-    tokenizer = build()
+    tokenizer = build(corpus, size)
     tokenizer.save(str(folder / "tokenizer.json"))
     settings = json.dumps(_settings(tokenizer), indent=2, ensure_ascii=False)
     (folder / "tokenizer_config.json").write_text(settings + "\n", encoding="utf-8")

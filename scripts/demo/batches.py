@@ -1,0 +1,295 @@
+"""Lessons into the arrays a training step takes.
+
+Knows: the app's own prompt and patch rows, what is to be learned at which token and of which picture token.
+Does not know: the network, optimisers, files. NumPy alone, so that a process of its own can prepare batches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from random import Random
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image as Pillow
+
+from demo.clips import Clip, frame
+from demo.lessons import (
+    Lesson,
+    Medium,
+    change_lesson,
+    clip_lesson,
+    outside_lesson,
+    print_lesson,
+    quote_lesson,
+    scene_lesson,
+)
+from demo.printed import LETTERS, Print, draw_print
+from demo.world import COLOURS, SHAPES, Box, Scene, Thing, draw
+from mlx_backend.glm.images import patch_rows, resize_frame
+from mlx_backend.glm.prompt import render
+from mlx_backend.glm.rules import MediaRules
+from mlx_backend.glm.tokenizer import Tokenizer
+from mlx_backend.types import Image, Message, Text, Video
+
+RULES = MediaRules()
+IGNORED = -100
+TOKEN = 28  # pixels of a picture token's side
+
+# The dense labels: what lies under each picture token. One column of class numbers per row here.
+CHARACTERS = LETTERS + "0123456789"
+CLASSES = {
+    "thing": 1 + len(SHAPES) * len(COLOURS),
+    "large": 3,
+    "first": 1 + len(CHARACTERS),
+    "second": 1 + len(CHARACTERS),
+    "nth": 1 + 6,
+}
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One step's worth of one kind of lesson, all its pictures of one grid.
+
+    patches (N, P, 1176) float16; grid (gh, gw); ids, labels (B, L); positions (B, 3, L); where (n,): flat
+    places of the picture tokens in ids; dense (n, 5): CLASSES of each picture token, -100 where unknown;
+    boxes (n, 4): share of the picture's width and height, of the thing under the token.
+    """
+
+    kind: str
+    patches: NDArray[np.float16]
+    grid: tuple[int, int]
+    ids: NDArray[np.int64]
+    labels: NDArray[np.int64]
+    positions: NDArray[np.int64]
+    where: NDArray[np.int64]
+    dense: NDArray[np.int64]
+    boxes: NDArray[np.float32]
+
+
+# --- pixels ----------------------------------------------------------------------------------------------
+
+
+def pixels(medium: Medium, height: int, width: int) -> Iterator[NDArray[np.uint8]]:
+    """Pairs of frames (2, height, width, 3) as the app would cut them."""
+    if isinstance(medium, Clip):
+        for second in range(medium.seconds):
+            pair = [resize_frame(frame(medium, second + half), height, width) for half in (0.0, 0.5)]
+            yield np.stack(pair)
+    else:
+        levels = resize_frame(picture(medium), height, width)
+        yield np.broadcast_to(levels, (2, *levels.shape))
+
+
+def picture(medium: Scene | Print) -> Pillow.Image:
+    return draw_print(medium) if isinstance(medium, Print) else draw(medium)
+
+
+# --- dense labels ----------------------------------------------------------------------------------------
+
+
+def dense(medium: Medium, rows: int, columns: int) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
+    """Classes (rows * columns, 5) and boxes (rows * columns, 4) of each picture or pair."""
+    if isinstance(medium, Clip):
+        for second in range(medium.seconds):
+            yield _scene_labels(medium.at(second + 0.5), rows, columns)
+    elif isinstance(medium, Scene):
+        yield _scene_labels(medium, rows, columns)
+    else:
+        yield _print_labels(medium, rows, columns)
+
+
+def _scene_labels(scene: Scene, rows: int, columns: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    classes = np.zeros((rows, columns, 5), np.int64)
+    boxes = np.zeros((rows, columns, 4), np.float32)
+    covered = np.zeros((rows, columns))
+    for thing in scene.things:
+        shares = np.array(thing.box) / [scene.width, scene.height, scene.width, scene.height]
+        overlap = np.outer(_overlap(shares[1], shares[3], rows), _overlap(shares[0], shares[2], columns))
+        mine = (overlap > 0.06) & (overlap > covered)
+        covered = np.where(mine, overlap, covered)
+        classes[mine, 0], classes[mine, 1] = _thing_class(thing), 1 + thing.large
+        boxes[mine] = shares
+    return classes.reshape(-1, 5), boxes.reshape(-1, 4)
+
+
+def _overlap(low: float, high: float, cells: int) -> NDArray[np.float64]:
+    """Share of each of `cells` equal cells that low..high covers."""
+    edges = np.arange(cells + 1)
+    return np.clip(np.minimum(edges[1:], high * cells) - np.maximum(edges[:-1], low * cells), 0, 1)
+
+
+def _thing_class(thing: Thing) -> int:
+    return 1 + SHAPES.index(thing.shape) * len(COLOURS) + list(COLOURS).index(thing.colour)
+
+
+def _print_labels(page: Print, rows: int, columns: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    classes = np.zeros((rows, columns, 5), np.int64)
+    for nth, (letter, box) in enumerate(page.letters):
+        column = min(columns - 1, int((box[0] + box[2]) / 2 / page.width * columns))
+        for row in _letter_rows(box, page.height, rows):
+            slot = 2 if classes[row, column, 2] == 0 else 3
+            classes[row, column, slot] = 1 + CHARACTERS.index(letter)
+            if slot == 2:
+                classes[row, column, 4] = 1 + nth
+    return classes.reshape(-1, 5), np.zeros((rows * columns, 4), np.float32)
+
+
+def _letter_rows(box: Box, height: int, rows: int) -> list[int]:
+    share = _overlap(box[1] / height, box[3] / height, rows)
+    return [
+        row for row in range(rows) if share[row] > 0.3 * (box[3] - box[1]) / height * rows or share[row] > 0.5
+    ]
+
+
+# --- tokens ----------------------------------------------------------------------------------------------
+
+
+class Writer:
+    """Lessons as token ids, with what is to be learned."""
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self.tokenizer = tokenizer
+        tokenizer.encode = lru_cache(maxsize=1 << 16)(tokenizer.encode)  # type: ignore[method-assign]
+
+    def write(self, lesson: Lesson, tokens: int) -> tuple[list[int], list[int]]:
+        """ids and labels; label -100 where nothing is to be learned. tokens: of each picture."""
+        control, last = self.tokenizer.control, lesson.turns[-1]
+        prompt = render(_messages(lesson), self.tokenizer, thinking=False, media=_sizes(lesson, tokens))
+        ids = [*prompt.ids]
+        labels = self._past_answers(ids)
+        answer = render([Message("assistant", last.ask.answer)], self.tokenizer, thinking=True).ids
+        written = answer[answer.index(control.end_think) + 2 : answer.index(control.assistant, 3)]
+        if lesson.think:
+            reasoning = self.tokenizer.encode(last.ask.reasoning)
+            written = [control.think, *reasoning, control.end_think, *self.tokenizer.encode("\n"), *written]
+        written = [*written, control.user]
+        return ids + written, labels + written
+
+    def _past_answers(self, ids: list[int]) -> list[int]:
+        """Answers of earlier turns, with the token that ends them."""
+        control, labels, at = self.tokenizer.control, [IGNORED] * len(ids), 0
+        while (at := _index(ids, control.end_think, at)) >= 0:
+            end = _index(ids, control.user, at)
+            if end < 0:
+                break
+            labels[at + 2 : end + 1] = ids[at + 2 : end + 1]
+            at = end
+        return labels
+
+
+def _index(ids: list[int], wanted: int, start: int) -> int:
+    try:
+        return ids.index(wanted, start)
+    except ValueError:
+        return -1
+
+
+def _messages(lesson: Lesson) -> list[Message]:
+    messages = []
+    for index, turn in enumerate(lesson.turns):
+        media = [Video(b"") if isinstance(m, Clip) else Image(b"") for m in turn.media]  # type: ignore[arg-type]
+        last = index == len(lesson.turns) - 1
+        messages.append(Message("user", (*media, Text(turn.ask.question)), thinking=lesson.think and last))
+        if not last:
+            messages.append(Message("assistant", turn.ask.answer))
+    return messages
+
+
+def _sizes(lesson: Lesson, tokens: int) -> list[list[tuple[int, int]]]:
+    return [
+        [(tokens, second) for second in range(medium.seconds)] if isinstance(medium, Clip) else [(tokens, 0)]
+        for medium in lesson.media
+    ]
+
+
+def positions(ids: NDArray[np.int64], image: int, rows: int, columns: int) -> NDArray[np.int64]:
+    """(3, L): as mlx_backend.glm.model.positions gives, all pictures of rows x columns tokens."""
+    result = np.empty((3, len(ids)), np.int64)
+    starts = np.flatnonzero((ids == image) & (np.roll(ids, 1) != image))
+    at = following = 0
+    y, x = np.divmod(np.arange(rows * columns), columns)
+    for start in starts:
+        result[:, at:start] = np.arange(following, following + start - at)
+        following += start - at
+        result[:, start : start + rows * columns] = following + np.stack([np.zeros_like(y), y, x])
+        at, following = start + rows * columns, following + max(rows, columns)
+    result[:, at:] = np.arange(following, following + len(ids) - at)
+    return result
+
+
+# --- batches ---------------------------------------------------------------------------------------------
+
+
+def collate(kind: str, lessons: list[Lesson], grid: tuple[int, int], writer: Writer) -> Batch:
+    """grid: rows and columns of tokens of every picture."""
+    rows, columns = grid
+    written = [writer.write(lesson, rows * columns) for lesson in lessons]
+    length = max(len(ids) for ids, _ in written)
+    ids = np.full((len(lessons), length), writer.tokenizer.control.endoftext, np.int64)
+    labels = np.full((len(lessons), length), IGNORED, np.int64)
+    where = np.empty((len(lessons), 3, length), np.int64)
+    for i, (tokens, learned) in enumerate(written):
+        ids[i, : len(tokens)], labels[i, : len(learned)] = tokens, learned
+        where[i] = positions(ids[i], writer.tokenizer.control.image, rows, columns)
+    media = [medium for lesson in lessons for medium in lesson.media]
+    pairs = [patch_rows(p, RULES) for m in media for p in pixels(m, rows * TOKEN, columns * TOKEN)]
+    under = [pair for medium in media for pair in dense(medium, rows, columns)]
+    empty = np.empty((0, rows * columns * 4, RULES.row), np.float16)
+    return Batch(
+        kind=kind,
+        patches=np.stack(pairs).astype(np.float16) if pairs else empty,
+        grid=(rows * 2, columns * 2),
+        ids=ids,
+        labels=labels,
+        positions=where,
+        where=np.flatnonzero(ids.reshape(-1) == writer.tokenizer.control.image),
+        dense=np.concatenate([c for c, _ in under]) if under else np.empty((0, 5), np.int64),
+        boxes=np.concatenate([b for _, b in under]) if under else np.empty((0, 4), np.float32),
+    )
+
+
+@dataclass(frozen=True)
+class Stage:
+    """How hard lessons are. most: things in a scene; large: share of large pictures; think: of lessons."""
+
+    most: int = 4
+    large: float = 0.12
+    think: float = 0.25
+    turns: int = 6
+    size: float = 1.0
+
+
+def random_grid(rng: Random, kind: str, stage: Stage) -> tuple[int, int]:
+    """Rows and columns of tokens: small mostly, oblong for words."""
+    if kind == "print":
+        return rng.choice([3, 3, 3, 4]), rng.randint(3, 6 if rng.random() > stage.large else 12)
+    if kind == "clip":
+        return rng.randint(3, 5), rng.randint(3, 6)
+    if rng.random() > stage.large:
+        return rng.randint(3, 6), rng.randint(3, 6)
+    if rng.random() < 0.5:
+        return rng.randint(5, 11), rng.randint(5, 11)
+    long, short = rng.randint(7, 16), rng.randint(3, 5)
+    return (long, short) if rng.random() < 0.5 else (short, long)
+
+
+def make(kind: str, rng: Random, stage: Stage, writer: Writer) -> Batch:
+    grid = random_grid(rng, kind, stage)
+    makers: dict[str, Callable[[], Lesson]] = {
+        "scene": lambda: scene_lesson(rng, *grid, stage.most, stage.turns),
+        "print": lambda: print_lesson(rng, *grid, 4),
+        "change": lambda: change_lesson(rng, *grid),
+        "clip": lambda: clip_lesson(rng, *grid),
+        "quote": lambda: quote_lesson(rng, 3),
+        "outside": lambda: outside_lesson(rng),
+    }
+    wanted = {"scene": 40, "print": 20, "change": 24, "clip": 14, "quote": 32, "outside": 16}[kind]
+    tokens = grid[0] * grid[1] * {"scene": 1, "print": 4, "change": 2, "clip": 4.5}.get(kind, 0)
+    room = 900 if kind == "scene" else 1300  # picture tokens of one batch, about
+    count = max(4, int(min(wanted, room / tokens if tokens else wanted) * stage.size))
+    lessons = [makers[kind]() for _ in range(count)]
+    lessons = [Lesson(lesson.turns, rng.random() < stage.think) for lesson in lessons]
+    return collate(kind, lessons, grid, writer)

@@ -1,0 +1,272 @@
+"""Training: a vision warm-up with dense labels, then lessons of every kind.
+
+Knows: the losses, the order of stages, checkpoints to go on from.
+Does not know: what lessons are about, the app.
+
+The vision part learns slowly from answers alone. So it is first taught what lies under each picture token,
+through a head that is thrown away; the head stays on with a small weight while answers are learned.
+"""
+
+from __future__ import annotations
+
+import math
+import multiprocessing
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from tiny_config import Shape
+from torch import Tensor, nn
+
+from demo.batches import CLASSES, IGNORED, Batch, Stage, Writer, make
+from demo.network import Network, Places
+from demo.optimiser import Optimiser
+from mlx_backend.glm.places import cubic_matrix, merge_order
+from mlx_backend.glm.tokenizer import Tokenizer
+
+Kinds = dict[str, float]
+
+
+@dataclass(frozen=True)
+class Phase:
+    """kinds: how often each kind of lesson comes, by weight. answers: whether they are learned."""
+
+    name: str
+    steps: int
+    kinds: Kinds
+    stage: Stage
+    lr: float
+    answers: bool = True
+    vision: float = 1.0  # the tower's rate as a share of the others'
+    final_lr: float = 0.0  # as a share of lr, reached along a cosine
+
+
+# --- losses ----------------------------------------------------------------------------------------------
+
+
+class Dense(nn.Module):
+    """What lies under a picture token, read off its vector by one matrix. Thrown away after training."""
+
+    def __init__(self, hidden: int) -> None:
+        super().__init__()
+        self.read = nn.Linear(hidden, sum(CLASSES.values()) + 4)
+
+    def forward(self, vectors: Tensor, classes: Tensor, boxes: Tensor) -> tuple[Tensor, dict[str, float]]:
+        *columns, box = self.read(vectors).float().split([*CLASSES.values(), 4], dim=-1)
+        loss, seen = torch.zeros((), device=vectors.device), {}
+        for name, logits, labels in zip(CLASSES, columns, classes.T, strict=True):
+            loss = loss + F.cross_entropy(logits, labels)
+            there = labels > 0
+            if there.any():
+                seen[name] = (logits.argmax(-1) == labels)[there].float().mean().item()
+        there = classes[:, 0] > 0
+        if there.any():
+            loss = loss + 5 * F.smooth_l1_loss(box[there], boxes[there], beta=0.02)
+            seen["box"] = (box[there] - boxes[there]).abs().mean().item()
+        return loss, seen
+
+
+class Teacher:
+    """The network, its dense head, and losses of batches."""
+
+    def __init__(self, network: Network, device: torch.device) -> None:
+        self.device, self.network = device, network.to(device, torch.bfloat16)
+        self.dense = Dense(network.shape.hidden).to(device, torch.bfloat16)
+        self._places: dict[tuple[int, int], Places] = {}
+
+    def places(self, grid: tuple[int, int]) -> Places:
+        if grid not in self._places:
+            self._places[grid] = places(grid, self.network.shape, self.dense.read.weight)
+        return self._places[grid]
+
+    def loss(self, batch: Batch, answers: bool) -> tuple[Tensor, dict[str, float]]:
+        vectors, total, seen = None, torch.zeros((), device=self.device), {}
+        if len(batch.patches):
+            patches = torch.from_numpy(batch.patches).to(self.device, torch.bfloat16)
+            vectors = self.network.vision_tower(patches, self.places(batch.grid)).flatten(0, 1)
+            dense = (torch.from_numpy(a).to(self.device) for a in (batch.dense, batch.boxes))
+            total, seen = self.dense(vectors, *dense)
+        if not answers:
+            return total, seen
+        learned, right = self.answer_loss(batch, vectors)
+        return learned + 0.5 * total, seen | right
+
+    def answer_loss(self, batch: Batch, vectors: Tensor | None) -> tuple[Tensor, dict[str, float]]:
+        ids, labels, positions, where = (
+            torch.from_numpy(a).to(self.device)
+            for a in (batch.ids, batch.labels, batch.positions, batch.where)
+        )
+        hidden = self.network.hidden(ids, positions, vectors, where)[:, :-1]
+        labels = labels[:, 1:]
+        at = (labels != IGNORED).nonzero(as_tuple=True)
+        logits, wanted = self.network.logits(hidden[at]).float(), labels[at]
+        right = logits.argmax(-1) == wanted
+        return F.cross_entropy(logits, wanted), {
+            "token": right.float().mean().item(),
+            "answer": _whole(right.cpu().numpy(), at[0].cpu().numpy(), at[1].cpu().numpy()),
+        }
+
+
+def _whole(right: Any, row: Any, column: Any) -> float:
+    """Share of answers of which every token is right: an answer is a run of neighbouring columns."""
+    starts = np.flatnonzero(np.r_[True, (np.diff(row) != 0) | (np.diff(column) != 1)])
+    return float(np.minimum.reduceat(right, starts).mean())
+
+
+def places(grid: tuple[int, int], shape: Shape, like: Tensor) -> Places:
+    """like: a weight, for its device and type."""
+    order = merge_order(*grid, 2)
+    side = shape.image_size // 14
+    dims = shape.vision_hidden // shape.vision_heads // 2
+    inverse = 1.0 / (10000.0 ** (np.arange(0, dims, 2, dtype=np.float32) / dims))
+    half = (order[:, :, None] * inverse).reshape(len(order), dims)
+    angles = np.concatenate([half, half], axis=-1)
+    tensors = (cubic_matrix(grid[0], side), cubic_matrix(grid[1], side))
+    turn = [torch.from_numpy(f(angles)).to(like) for f in (np.cos, np.sin)]
+    down, across = (torch.from_numpy(t).to(like.device) for t in tensors)
+    flat = torch.from_numpy(order[:, 0] * grid[1] + order[:, 1]).long().to(like.device)
+    return Places(down, across, flat, *turn)
+
+
+# --- the run ---------------------------------------------------------------------------------------------
+
+
+def batches(tokenizer: Path, phase: Phase, seed: int, first: int) -> Iterator[Batch]:
+    """Batches of a phase from step `first` on; each depends on the seed and its number alone."""
+    writer = Writer(Tokenizer(tokenizer))
+    kinds, weights = list(phase.kinds), list(phase.kinds.values())
+    for step in range(first, phase.steps):
+        rng = Random(f"{seed} {phase.name} {step}")
+        yield make(rng.choices(kinds, weights)[0], rng, phase.stage, writer)
+
+
+def _produce(queue: Any, *args: Any) -> None:
+    for batch in batches(*args):
+        queue.put(batch)
+
+
+def prepared(tokenizer: Path, phase: Phase, seed: int, first: int) -> Iterator[Batch]:
+    """The same, made ahead by a process of its own."""
+    queue: Any = multiprocessing.get_context("fork").Queue(maxsize=6)
+    process = multiprocessing.get_context("fork").Process(
+        target=_produce, args=(queue, tokenizer, phase, seed, first), daemon=True
+    )
+    process.start()
+    try:
+        for _ in range(first, phase.steps):
+            yield queue.get()
+    finally:
+        process.terminate()
+
+
+def rate(phase: Phase, step: int) -> float:
+    """Up over 100 steps, then along a cosine."""
+    along = 0.5 * (1 + math.cos(math.pi * step / phase.steps))
+    return phase.lr * min(1.0, (step + 1) / 100) * (phase.final_lr + (1 - phase.final_lr) * along)
+
+
+def balance(network: Network) -> None:
+    """Move each router's bias against the load, as the architecture's training does."""
+    for layer in network.language_model.model.layers:
+        if hasattr(layer.mlp, "load"):
+            load = layer.mlp.load
+            bias = layer.mlp.gate.e_score_correction_bias
+            bias += 0.002 * torch.sign(load.mean() - load).to(bias)
+            load.zero_()
+
+
+class Run:
+    """A training run that writes checkpoints and goes on from the last."""
+
+    def __init__(self, network: Network, tokenizer: Path, folder: Path, seed: int, device: str) -> None:
+        self.tokenizer, self.file, self.seed = tokenizer, folder / "training.pt", seed
+        self.teacher = Teacher(network, torch.device(device))
+        self.optimiser = Optimiser([self.teacher.network, self.teacher.dense])
+        self.done: dict[str, int] = {}
+        if self.file.exists():
+            state = torch.load(self.file, map_location=device)
+            self.done = state["done"]
+            self.teacher.network.load_state_dict(state["network"])
+            self.optimiser.load(state["optimiser"])
+
+    def save(self) -> None:
+        network, optimiser = self.teacher.network.state_dict(), self.optimiser.state()
+        fresh = self.file.with_suffix(".new")
+        torch.save({"done": self.done, "network": network, "optimiser": optimiser}, fresh)
+        fresh.replace(self.file)
+
+    def weights(self) -> dict[str, Any]:
+        """The network in float32, by its names: the optimiser's masters, and what no optimiser changes."""
+        names = [name for name, _ in self.teacher.network.named_parameters()]
+        masters = dict(zip(names, self.optimiser.masters, strict=False))  # the dense head comes after
+        return {
+            name: masters.get(name, tensor).float().cpu().numpy()
+            for name, tensor in self.teacher.network.state_dict().items()
+        }
+
+    def probe(self) -> dict[str, Any]:
+        """One lesson and the float32 network's logits (L, vocab) for it, for the export to compare with."""
+        batch = make("change", Random(0), Stage(large=0), Writer(Tokenizer(self.tokenizer)))
+        network = Network(self.teacher.network.shape, len(self.teacher.network.language_model.lm_head.weight))
+        network.load_state_dict({name: torch.from_numpy(array) for name, array in self.weights().items()})
+        length, (rows, columns) = int((batch.labels[0] != IGNORED).nonzero()[0][-1]), batch.grid
+        where = batch.where[batch.where < batch.ids.shape[1]]
+        patches = batch.patches[: len(where) * 4 // (rows * columns)].astype(np.float32)
+        with torch.no_grad():
+            turned = places(batch.grid, network.shape, network.language_model.lm_head.weight)
+            vectors = network.vision_tower(torch.from_numpy(patches), turned).flatten(0, 1)
+            arrays = (torch.from_numpy(a[:1]) for a in (batch.ids, batch.positions))
+            logits = network.logits(network.hidden(*arrays, vectors, torch.from_numpy(where)))[0, :length]
+        grids = np.array([(1, rows, columns)] * len(patches))
+        ids = batch.ids[0, :length]
+        return {"ids": ids, "patches": patches.reshape(-1, 1176), "grids": grids, "logits": logits.numpy()}
+
+    def phase(self, phase: Phase) -> None:
+        first, started, since = self.done.get(phase.name, 0), time.monotonic(), 0
+        seen: dict[str, list[float]] = defaultdict(list)
+        for step, batch in enumerate(prepared(self.tokenizer, phase, self.seed, first), first):
+            loss, figures = self.teacher.loss(batch, phase.answers)
+            loss.backward()
+            self.optimiser.step(rate(phase, step), phase.vision)
+            balance(self.teacher.network)
+            since += len(batch.ids)
+            for name, figure in {"loss": float(loss.detach()), **figures}.items():
+                seen[f"{batch.kind}.{name}"].append(figure)
+            self.done[phase.name] = step + 1
+            if (step + 1) % 100 == 0 or step + 1 == phase.steps:
+                seconds = time.monotonic() - started
+                report(phase, step + 1, since / seconds, seen)
+                seen.clear()
+            if (step + 1) % 500 == 0 or step + 1 == phase.steps:
+                self.save()
+
+
+def report(phase: Phase, step: int, speed: float, seen: dict[str, list[float]]) -> None:
+    figures = " ".join(
+        f"{name} {sum(values) / len(values):.3f}"
+        for name, values in sorted(seen.items())
+        if not name.endswith("nth")
+    )
+    print(f"{phase.name} {step}/{phase.steps} {speed:.0f} lessons/s  {figures}", flush=True)
+
+
+WARM_KINDS: Kinds = {"scene": 0.6, "print": 0.3, "clip": 0.1}
+ALL_KINDS: Kinds = {"scene": 0.45, "print": 0.18, "change": 0.12, "clip": 0.1, "quote": 0.12, "outside": 0.03}
+
+
+def plan(scale: float = 1.0) -> list[Phase]:
+    """The phases; scale: of all step counts, for a quick trial."""
+    warm = Stage(turns=1, size=1.6)
+    phases = [
+        Phase("look", 1800, WARM_KINDS, warm, 0.02, answers=False, final_lr=0.2),
+        Phase("answer", 2200, ALL_KINDS, Stage(turns=5), 0.02, vision=0.25, final_lr=0.15),
+        Phase("polish", 400, ALL_KINDS, Stage(turns=5), 0.003, vision=0.5),
+    ]
+    return [replace(phase, steps=max(1, round(phase.steps * scale))) for phase in phases]
