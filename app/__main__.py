@@ -32,7 +32,7 @@ from mlx_backend import (
 
 from .config import PORT, Config, default_model, find_model, log_folder
 
-MODEL = "demo (tiny), fake (a script), a folder, or a downloaded repository; default: GLM_CHAT_MODEL or demo"
+MODEL = "demo, fake (a script), a folder, or a downloaded repository; default: GLM_CHAT_MODEL or demo"
 TOP = """\
 GLM Chat: talk with GLM-4.5V about pictures and videos, on this computer alone.
 
@@ -171,7 +171,7 @@ def _ask(options: argparse.Namespace) -> int:
 def _engine(config: Config) -> EngineLike:
     if config.model == "fake":
         return FakeEngine(delay=0.02)
-    return Engine(find_model(config.model, config.home), log=config.worker_log)
+    return Engine(find_model(config.model), log=config.worker_log)
 
 
 def _request(options: argparse.Namespace) -> Request:

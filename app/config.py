@@ -9,7 +9,6 @@ GLM_CHAT_HOME moves all data, logs included, to another folder. GLM_CHAT_MODEL r
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -66,19 +65,17 @@ class Config:
 
     @property
     def is_demo(self) -> bool:
-        """Whether `model` is the demo model, or what stands in for it, and not a model for real work."""
-        own = (DEMO_MODEL, _tiny_folder(self.home))
-        folder = Path(self.model).expanduser().resolve()
-        return self.model == "demo" or folder in [place.resolve() for place in own]
+        """Whether `model` is the demo model, and not a model for real work."""
+        return self.model == "demo" or Path(self.model).expanduser().resolve() == DEMO_MODEL.resolve()
 
 
-def find_model(name: str, home: Path) -> Path:
+def find_model(name: str) -> Path:
     """The folder of the checkpoint that `name` means: `demo`, a folder, or a repository already downloaded.
 
     Never asks the network. Raises BackendError with what to do when there is no such checkpoint here.
     """
     if name == "demo":
-        return DEMO_MODEL if (DEMO_MODEL / "config.json").exists() else tiny_model(home)
+        return DEMO_MODEL
     folder = Path(name).expanduser().absolute()
     if (folder / "config.json").exists():
         return folder
@@ -103,35 +100,3 @@ def downloaded(repository: str) -> Path:
     if not (folder / "config.json").exists():
         raise ModelMissing(str(folder), ["config.json"])
     return folder
-
-
-def tiny_model(home: Path) -> Path:
-    """A tiny random checkpoint of the real architecture, made once in the data folder.
-
-    Made beside its place and renamed: a folder with this name is always whole.
-    """
-    folder = _tiny_folder(home)
-    if (folder / "config.json").exists():
-        return folder
-    print(
-        "Making a tiny random model (seconds). It answers nonsense: it never learned anything.",
-        file=sys.stderr,
-    )
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    fresh = folder.with_name(f"{folder.name}.{os.getpid()}")
-    script = PROJECT / "scripts" / "make_tiny_model.py"
-    made = subprocess.run([sys.executable, script, fresh], cwd=PROJECT, capture_output=True, text=True)
-    if made.returncode:
-        raise BackendError(
-            f"The tiny model could not be made: {(made.stderr.strip() or 'no reason given').splitlines()[-1]}"
-        )
-    try:
-        fresh.rename(folder)
-    except OSError:  # another process was first: its folder is as good
-        if not (folder / "config.json").exists():
-            raise
-    return folder
-
-
-def _tiny_folder(home: Path) -> Path:
-    return home / "models" / "tiny-random"

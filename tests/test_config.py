@@ -11,7 +11,7 @@ import pytest
 from asking import ROOT
 
 from app import config
-from app.config import Config, data_folder, find_model, log_folder, tiny_model
+from app.config import Config, data_folder, find_model, log_folder
 from mlx_backend import BackendError, ModelMissing
 
 
@@ -44,17 +44,17 @@ def test_the_default_model_comes_from_the_environment(monkeypatch: pytest.Monkey
 
 def test_a_folder_is_a_model_when_it_has_a_config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ModelMissing, match=r"config\.json"):
-        find_model(str(tmp_path), tmp_path)
+        find_model(str(tmp_path))
     (tmp_path / "config.json").touch()
-    assert find_model(str(tmp_path), tmp_path) == tmp_path
+    assert find_model(str(tmp_path)) == tmp_path
     monkeypatch.chdir(tmp_path.parent)
-    assert find_model(tmp_path.name, tmp_path) == tmp_path
+    assert find_model(tmp_path.name) == tmp_path
 
 
 @pytest.mark.parametrize("name", ["/none/such", "./none", "none", "a/b/c", "~/none-such-folder"])
 def test_no_such_folder_is_said(name: str, tmp_path: Path) -> None:
     with pytest.raises(ModelMissing, match="no such folder"):
-        find_model(name, tmp_path)
+        find_model(name)
 
 
 def test_a_repository_is_looked_up_in_the_cache_other_tools_share(tmp_path: Path) -> None:
@@ -64,7 +64,7 @@ def test_a_repository_is_looked_up_in_the_cache_other_tools_share(tmp_path: Path
     (snapshot / "config.json").touch()
     (tmp_path / "models--org--name" / "refs").mkdir()
     (tmp_path / "models--org--name" / "refs" / "main").write_text("0123")
-    code = "import sys; from app.config import *; print(find_model('org/name', Path(sys.argv[1])))"
+    code = "from app.config import find_model; print(find_model('org/name'))"
     environment = {**os.environ, "HF_HUB_CACHE": str(tmp_path), "PYTHONPATH": str(ROOT)}
     shown = subprocess.run(
         [sys.executable, "-c", code, tmp_path], env=environment, capture_output=True, text=True, check=True
@@ -74,30 +74,18 @@ def test_a_repository_is_looked_up_in_the_cache_other_tools_share(tmp_path: Path
 
 def test_a_repository_that_is_not_there_says_how_to_get_it(tmp_path: Path) -> None:
     with pytest.raises(BackendError, match="hf download nobody/such-a-model"):
-        find_model("nobody/such-a-model", tmp_path)
+        find_model("nobody/such-a-model")
 
 
-def test_demo_is_the_model_that_comes_with_the_app(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(config, "DEMO_MODEL", home / "demo-model")
-    (home / "demo-model").mkdir(parents=True)
-    (home / "demo-model" / "config.json").touch()
-    assert find_model("demo", home) == find_model(Config().model, home) == home / "demo-model"
+def test_demo_is_the_model_that_comes_with_the_app() -> None:
+    assert find_model("demo") == find_model(Config().model) == ROOT / "assets" / "demo-model"
+    assert (find_model("demo") / "config.json").exists()
 
 
 def test_the_demo_model_is_known_by_every_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     (tmp_path / "link").symlink_to(config.DEMO_MODEL)
-    stand_in = Config().home / "models" / "tiny-random"
-    for name in "demo", "assets/demo-model", str(config.DEMO_MODEL), str(tmp_path / "link"), str(stand_in):
+    for name in "demo", "assets/demo-model", str(config.DEMO_MODEL), str(tmp_path / "link"):
         assert Config(model=name).is_demo
     for name in "fake", "org/name", "demo-model", str(tmp_path), "assets":
         assert not Config(model=name).is_demo
-
-
-def test_the_tiny_model_is_made_once_and_announced(home: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    made = tiny_model(home)
-    assert (made / "config.json").exists()
-    assert [folder.name for folder in made.parent.iterdir()] == [made.name]
-    assert "nonsense" in capfd.readouterr().err
-    assert tiny_model(home) == made
-    assert capfd.readouterr().err == ""

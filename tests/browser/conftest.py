@@ -89,6 +89,7 @@ def _by_policy(request: Request) -> bool:
 def ready(page: Page) -> None:
     page.wait_for_selector("#box textarea")
     page.wait_for_function("() => document.querySelector('.convs')?.children.length > 0")
+    page.wait_for_selector("html.loaded", state="attached")  # before, an answer may set a switch back
 
 
 @pytest.fixture(scope="session")

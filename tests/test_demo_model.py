@@ -1,0 +1,114 @@
+"""The shipped demo model: its answers are right or wrong, so what another way of computing costs is counted.
+
+The questions are the first of those that `scripts/bench demo` asks. Limits lie below the scores in the model
+card by what so few questions may scatter.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from asking import ROOT
+from demo.exam import Answer, Mark, grade, items
+from demo.variants import anew, crudely, quantized
+
+from mlx_backend.respond import Responder
+
+DEMO = ROOT / "assets" / "demo-model"
+NUMBER = 24  # questions of each skill
+MIXED = ("describe", "count", "locate", "change", "video", "chat", "quote")
+FEW = 12  # of each skill in MIXED, asked of every other way of computing
+
+AT_LEAST: dict[str, int] = {}  # skill: right answers of NUMBER
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("clips")
+
+
+@pytest.fixture(scope="module")
+def responder() -> Responder:
+    return Responder(DEMO)
+
+
+def sit(answer: Answer, clips: Path, skills: Sequence[str] = MIXED, number: int = FEW) -> list[Mark]:
+    return [grade(item, answer, clips) for skill in skills for item in items(skill, number)]
+
+
+def right(marks: Sequence[Mark]) -> int:
+    return sum(mark.right for mark in marks)
+
+
+def said(marks: Sequence[Mark]) -> list[str]:
+    return [mark.said for mark in marks]
+
+
+@pytest.fixture(scope="module")
+def plain(responder: Responder, clips: Path) -> list[Mark]:
+    """The model as it is, on the questions that every other way is asked."""
+    return sit(responder.respond, clips)
+
+
+@pytest.mark.parametrize("skill", AT_LEAST)
+def test_it_can_do_what_its_card_says(skill: str, responder: Responder, clips: Path) -> None:
+    marks = sit(responder.respond, clips, [skill], NUMBER)
+    assert right(marks) >= AT_LEAST[skill], [(m.item.ask.question, m.said) for m in marks if not m.right]
+    assert all(not mark.reasoning for mark in marks if not mark.item.thinking)
+
+
+def test_with_thinking_on_it_reasons_and_then_answers(responder: Responder, clips: Path) -> None:
+    marks = sit(responder.respond, clips, ["think"], NUMBER)
+    assert sum(mark.well_formed for mark in marks) >= NUMBER - 1
+    assert sum(bool(mark.true_reasoning) for mark in marks) >= NUMBER // 2
+
+
+def test_in_8_bits_it_knows_as_much(plain: list[Mark], clips: Path, tmp_path: Path) -> None:
+    """Within one per cent: of so few questions, at most one."""
+    marks = sit(Responder(quantized(DEMO, 8, tmp_path / "8")).respond, clips)
+    assert abs(right(marks) - right(plain)) <= 1
+
+
+def test_fewer_bits_keep_less(plain: list[Mark], clips: Path, tmp_path: Path) -> None:
+    scores = {
+        b: right(sit(Responder(quantized(DEMO, b, tmp_path / f"{b}")).respond, clips)) for b in (6, 5, 4, 3)
+    }
+    print(f"right answers of {len(plain)}: as it is {right(plain)}, by bits {scores}")
+    slack = len(plain) // 20
+    assert scores[6] >= right(plain) - slack
+    assert scores[3] <= scores[4] + slack <= scores[6] + 2 * slack
+
+
+def test_keys_and_values_in_8_bits_cost_next_to_nothing(plain: list[Mark], clips: Path) -> None:
+    marks = sit(Responder(DEMO, kv_bits=8).respond, clips)
+    assert abs(right(marks) - right(plain)) <= 2
+
+
+@pytest.mark.parametrize("chunk", [7, 64])
+def test_how_the_prompt_is_cut_changes_no_answer(chunk: int, plain: list[Mark], clips: Path) -> None:
+    assert said(sit(Responder(DEMO, chunk=chunk).respond, clips)) == said(plain)
+
+
+def test_reuse_changes_no_answer(responder: Responder, clips: Path) -> None:
+    """Three turns about one picture: kept between the turns, and computed anew for each."""
+    kept = sit(responder.respond, clips, ["chat"], NUMBER)
+    assert said(sit(anew(responder), clips, ["chat"], NUMBER)) == said(kept)
+
+
+def test_a_crude_position_table_costs_answers(responder: Responder, clips: Path) -> None:
+    """Why the table is resampled exactly as the reference resamples it."""
+    skills = ["describe", "locate"]
+    exact = sit(responder.respond, clips, skills, NUMBER)
+    responder.forget()
+    crude = sit(crudely(responder), clips, skills, NUMBER)
+    responder.forget()
+    assert right(crude) < right(exact)
+
+
+def test_it_is_small_and_of_the_published_form() -> None:
+    config = json.loads((DEMO / "config.json").read_text(encoding="utf-8"))
+    assert config["model_type"] == "glm4v_moe"
+    assert sum(file.stat().st_size for file in DEMO.rglob("*")) <= 12_000_000
