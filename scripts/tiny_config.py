@@ -27,6 +27,7 @@ class Shape:
     experts: int = 8
     experts_per_token: int = 2
     section: tuple[int, int, int] = (2, 3, 3)
+    rope_theta: float = 10000.0
     vision_depth: int = 2
     vision_hidden: int = 64
     vision_heads: int = 4
@@ -118,12 +119,12 @@ def _text(s: Shape, vocab: int, form: str, stop: list[int | None]) -> dict[str, 
     if form == "transformers5":
         text["rope_parameters"] = {
             "rope_type": "default",
-            "rope_theta": 10000.0,
+            "rope_theta": s.rope_theta,
             "partial_rotary_factor": 0.5,
             "mrope_section": list(s.section),
         }
     else:
-        text |= {"use_qk_norm": False, "partial_rotary_factor": 0.5, "rope_theta": 10000.0}
+        text |= {"use_qk_norm": False, "partial_rotary_factor": 0.5, "rope_theta": s.rope_theta}
         text["rope_scaling"] = {"rope_type": "default", "mrope_section": list(s.section)}
     return text
 

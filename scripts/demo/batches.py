@@ -7,7 +7,7 @@ Does not know: the network, optimisers, files. NumPy alone, so that a process of
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from random import Random
 
@@ -27,12 +27,13 @@ from demo.lessons import (
     scene_lesson,
 )
 from demo.printed import LETTERS, Print, draw_print
+from demo.questions import Ask
 from demo.world import COLOURS, SHAPES, Box, Scene, Thing, draw
 from mlx_backend.glm.images import patch_rows, resize_frame
 from mlx_backend.glm.prompt import render
 from mlx_backend.glm.rules import MediaRules
 from mlx_backend.glm.tokenizer import Tokenizer
-from mlx_backend.types import Image, Message, Text, Video
+from mlx_backend.types import Boxed, Image, Message, Text, Video
 
 RULES = MediaRules()
 IGNORED = -100
@@ -168,6 +169,20 @@ class Writer:
         written = [*written, control.user]
         return ids + written, labels + written
 
+    def fitted(self, lesson: Lesson, room: int) -> Lesson:
+        """The first turns that fit into about `room` tokens, pictures not counted: rows of one length."""
+        turns, used = [], 0
+        for turn in lesson.turns:
+            used += self._length(turn.ask) + 10  # what the format writes around a question and an answer
+            if turns and used > room:
+                break
+            turns.append(turn)
+        return replace(lesson, turns=turns)
+
+    def _length(self, ask: Ask) -> int:
+        texts = [ask.question, *(part.text for part in ask.answer if isinstance(part, Text | Boxed))]
+        return sum(len(self.tokenizer.encode(text)) for text in texts)
+
     def _past_answers(self, ids: list[int]) -> list[int]:
         """Answers of earlier turns, with the token that ends them."""
         control, labels, at = self.tokenizer.control, [IGNORED] * len(ids), 0
@@ -253,12 +268,17 @@ def collate(kind: str, lessons: list[Lesson], grid: tuple[int, int], writer: Wri
 
 @dataclass(frozen=True)
 class Stage:
-    """How hard lessons are. most: things in a scene; large: share of large pictures; think: of lessons."""
+    """How hard lessons are.
+
+    most: things in a scene; large: share of large pictures; think: share of lessons; turns: of a scene, as
+    many as fit into `room` tokens; size: of a batch, as a factor.
+    """
 
     most: int = 4
     large: float = 0.12
     think: float = 0.25
-    turns: int = 6
+    turns: int = 9
+    room: int = 170
     size: float = 1.0
 
 
@@ -279,7 +299,7 @@ def random_grid(rng: Random, kind: str, stage: Stage) -> tuple[int, int]:
 def make(kind: str, rng: Random, stage: Stage, writer: Writer) -> Batch:
     grid = random_grid(rng, kind, stage)
     makers: dict[str, Callable[[], Lesson]] = {
-        "scene": lambda: scene_lesson(rng, *grid, stage.most, stage.turns),
+        "scene": lambda: writer.fitted(scene_lesson(rng, *grid, stage.most, stage.turns), stage.room),
         "print": lambda: print_lesson(rng, *grid, 4),
         "change": lambda: change_lesson(rng, *grid),
         "clip": lambda: clip_lesson(rng, *grid),

@@ -297,5 +297,5 @@ def rotation(s: Shape, positions: Tensor, dtype: torch.dtype) -> tuple[Tensor, T
     rotary = s.head_dim // 2
     axis = torch.from_numpy(np.repeat(np.arange(3), s.section)).to(positions.device)
     steps = torch.arange(0, rotary, 2, device=positions.device) / rotary
-    angles = positions[:, axis].transpose(1, 2).float() * (1.0 / 10000.0**steps)
+    angles = positions[:, axis].transpose(1, 2).float() * (1.0 / s.rope_theta**steps)
     return angles.cos().to(dtype).unsqueeze(1), angles.sin().to(dtype).unsqueeze(1)

@@ -263,10 +263,13 @@ ALL_KINDS: Kinds = {"scene": 0.45, "print": 0.18, "change": 0.12, "clip": 0.1, "
 
 def plan(scale: float = 1.0) -> list[Phase]:
     """The phases; scale: of all step counts, for a quick trial."""
-    warm = Stage(turns=1, size=1.6)
+    pictures, words = Stage(turns=1, size=1.6), Stage(size=0.6)
+    easy, whole = Stage(most=2), Stage()
     phases = [
-        Phase("look", 1800, WARM_KINDS, warm, 0.02, answers=False, final_lr=0.2),
-        Phase("answer", 2200, ALL_KINDS, Stage(turns=5), 0.02, vision=0.25, final_lr=0.15),
-        Phase("polish", 400, ALL_KINDS, Stage(turns=5), 0.003, vision=0.5),
+        Phase("look", 2400, WARM_KINDS, pictures, 0.02, answers=False, final_lr=0.2),
+        Phase("quote", 600, {"quote": 0.9, "outside": 0.1}, words, 0.02, final_lr=0.5),
+        Phase("easy", 1500, ALL_KINDS, easy, 0.02, vision=0.25, final_lr=1.0),
+        Phase("answer", 9000, ALL_KINDS, whole, 0.02, vision=0.25, final_lr=0.2),
+        Phase("polish", 1200, ALL_KINDS, whole, 0.004, vision=0.5),
     ]
     return [replace(phase, steps=max(1, round(phase.steps * scale))) for phase in phases]
