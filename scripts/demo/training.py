@@ -44,6 +44,7 @@ class Phase:
     stage: Stage
     lr: float
     answers: bool = True
+    together: int = 1  # batches per step of the optimiser
     vision: float = 1.0  # the tower's rate as a share of the others'
     final_lr: float = 0.0  # as a share of lr, reached along a cosine
 
@@ -233,9 +234,10 @@ class Run:
         seen: dict[str, list[float]] = defaultdict(list)
         for step, batch in enumerate(prepared(self.tokenizer, phase, self.seed, first), first):
             loss, figures = self.teacher.loss(batch, phase.answers)
-            loss.backward()
-            self.optimiser.step(rate(phase, step), phase.vision)
-            balance(self.teacher.network)
+            loss.backward()  # gradients of `together` batches, of different kinds mostly, add up
+            if (step + 1) % phase.together == 0:
+                self.optimiser.step(rate(phase, step), phase.vision)
+                balance(self.teacher.network)
             since += len(batch.ids)
             for name, figure in {"loss": float(loss.detach()), **figures}.items():
                 seen[f"{batch.kind}.{name}"].append(figure)
@@ -268,8 +270,8 @@ def plan(scale: float = 1.0) -> list[Phase]:
     phases = [
         Phase("look", 2400, WARM_KINDS, pictures, 0.02, answers=False, final_lr=0.2),
         Phase("quote", 600, {"quote": 0.9, "outside": 0.1}, words, 0.02, final_lr=0.5),
-        Phase("easy", 1500, ALL_KINDS, easy, 0.02, vision=0.25, final_lr=1.0),
-        Phase("answer", 9000, ALL_KINDS, whole, 0.02, vision=0.25, final_lr=0.2),
-        Phase("polish", 1200, ALL_KINDS, whole, 0.004, vision=0.5),
+        Phase("easy", 1500, ALL_KINDS, easy, 0.01, together=2, vision=0.5, final_lr=1.0),
+        Phase("answer", 9000, ALL_KINDS, whole, 0.01, together=2, vision=0.5, final_lr=0.2),
+        Phase("polish", 1200, ALL_KINDS, whole, 0.003, together=2, vision=0.5),
     ]
     return [replace(phase, steps=max(1, round(phase.steps * scale))) for phase in phases]
