@@ -9,9 +9,9 @@ from random import Random
 import numpy as np
 import pytest
 from demo import exam, outside, vocabulary
-from demo.batches import IGNORED, Stage, Writer, make, positions
+from demo.batches import IGNORED, Stage, Writer, collate, make, positions
 from demo.clips import appearing, frame, moving, write_clip
-from demo.lessons import change_lesson, quote_lesson, random_change, scene_lesson
+from demo.lessons import Lesson, Turn, change_lesson, quote_lesson, random_change, scene_lesson
 from demo.printed import EXAM_WORDS, TRAINING_WORDS, draw_print, random_print, random_text
 from demo.questions import ABOUT_SCENES, box, describe, refer, where_all
 from demo.quoted import evidence, facts
@@ -163,9 +163,6 @@ def test_learned_pixels_are_the_apps_pixels(writer: Writer) -> None:
     rng, rules = Random(4), MediaRules()
     scene = scene_lesson(rng, 4, 5, 3, 1).media[0]
     rows, grid = image_patches(draw(scene), rules)
-    from demo.batches import collate
-    from demo.lessons import Lesson, Turn
-
     lesson = Lesson([Turn((scene,), describe(rng, scene))])
     batch = collate("scene", [lesson], (grid[1] // 2, grid[2] // 2), writer)
     assert np.abs(batch.patches.reshape(-1, 1176) - rows).max() < 2e-3  # float16

@@ -153,6 +153,7 @@ class Writer:
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self.tokenizer = tokenizer
+        # lessons repeat their phrases; each is encoded once
         tokenizer.encode = lru_cache(maxsize=1 << 16)(tokenizer.encode)  # type: ignore[method-assign]
 
     def write(self, lesson: Lesson, tokens: int) -> tuple[list[int], list[int]]:

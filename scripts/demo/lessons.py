@@ -12,7 +12,7 @@ from random import Random
 from demo import outside
 from demo.clips import Clip, appearing, moving
 from demo.printed import Print, random_print, random_text
-from demo.questions import Ask, Change, about_clip, about_scene, changed, describe, placed, quote, read, say
+from demo.questions import Ask, Change, about_clip, about_scene, changed, describe, quote, read, say
 from demo.quoted import evidence, facts
 from demo.world import COLOURS, PLACES, Scene, another_thing, moved, random_scene, size_near
 
@@ -136,9 +136,3 @@ def _ask_all(rng: Random, media: tuple[Medium, ...], asks: list[Ask]) -> list[Tu
     """The media with the first question, no question twice."""
     once = list({ask.question: ask for ask in asks}.values())
     return [Turn(media if index == 0 else (), ask) for index, ask in enumerate(once)]
-
-
-__all__ = [
-    "Lesson", "Medium", "Turn", "change_lesson", "clip_lesson", "outside_lesson", "placed", "print_lesson",
-    "quote_lesson", "random_change", "scene_lesson",
-]  # fmt: skip

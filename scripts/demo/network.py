@@ -1,7 +1,7 @@
 """GLM-4.5V's architecture in torch, lean enough to train a few million parameters on two processor cores.
 
 Knows: the mathematics of the tower, the language model and the experts, and the published names of weights.
-Does not know: lessons, tokens, files. Equal to the app's own network to rounding: a test compares them.
+Does not know: lessons, tokens, files. Equal to the app's own network to rounding: export.py compares them.
 
 Differs from the reference class in speed alone: pictures of one grid are computed as one batch, experts
 as runs of sorted tokens, and logits only where there is something to learn.
