@@ -260,7 +260,9 @@ def report(phase: Phase, step: int, speed: float, seen: dict[str, list[float]]) 
 
 
 WARM_KINDS: Kinds = {"scene": 0.6, "print": 0.3, "clip": 0.1}
+LETTERS: Kinds = {"print": 0.55, "scene": 0.35, "clip": 0.1}
 ALL_KINDS: Kinds = {"scene": 0.45, "print": 0.18, "change": 0.12, "clip": 0.1, "quote": 0.12, "outside": 0.03}
+HARD_KINDS: Kinds = {"scene": 0.4, "print": 0.2, "change": 0.14, "clip": 0.06, "quote": 0.17, "outside": 0.03}
 
 
 def plan(scale: float = 1.0) -> list[Phase]:
@@ -271,7 +273,8 @@ def plan(scale: float = 1.0) -> list[Phase]:
         Phase("look", 2400, WARM_KINDS, pictures, 0.02, answers=False, final_lr=0.2),
         Phase("quote", 600, {"quote": 0.9, "outside": 0.1}, words, 0.02, final_lr=0.5),
         Phase("easy", 1500, ALL_KINDS, easy, 0.01, together=2, vision=0.5, final_lr=1.0),
-        Phase("answer", 9000, ALL_KINDS, whole, 0.01, together=2, vision=0.5, final_lr=0.2),
-        Phase("polish", 1200, ALL_KINDS, whole, 0.003, together=2, vision=0.5),
+        Phase("letters", 1600, LETTERS, pictures, 0.015, answers=False, together=2, final_lr=0.2),
+        Phase("answer", 11000, HARD_KINDS, whole, 0.01, together=2, vision=0.5, final_lr=0.2),
+        Phase("polish", 1200, HARD_KINDS, whole, 0.003, together=2, vision=0.5),
     ]
     return [replace(phase, steps=max(1, round(phase.steps * scale))) for phase in phases]
