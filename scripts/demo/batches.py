@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as Pillow
 
+from demo import meanings
 from demo.clips import Clip, frame
 from demo.lessons import (
     Lesson,
@@ -26,9 +27,10 @@ from demo.lessons import (
     quote_lesson,
     scene_lesson,
 )
-from demo.printed import LETTERS, Print, draw_print
+from demo.printed import Print, draw_print
 from demo.questions import Ask
-from demo.world import COLOURS, SHAPES, Box, Scene, Thing, draw
+from demo.under import dense
+from demo.world import Scene, draw
 from mlx_backend.glm.images import patch_rows, resize_frame
 from mlx_backend.glm.prompt import render
 from mlx_backend.glm.rules import MediaRules
@@ -39,15 +41,19 @@ RULES = MediaRules()
 IGNORED = -100
 TOKEN = 28  # pixels of a picture token's side
 
-# The dense labels: what lies under each picture token. One column of class numbers per row here.
-CHARACTERS = LETTERS + "0123456789"
-CLASSES = {
-    "thing": 1 + len(SHAPES) * len(COLOURS),
-    "large": 3,
-    "first": 1 + len(CHARACTERS),
-    "second": 1 + len(CHARACTERS),
-    "nth": 1 + 6,
-}
+
+@dataclass(frozen=True)
+class Meant:
+    """What words refer to (meanings.py).
+
+    line_at, line (k,): flat places in ids, and numbers of lines of evidence, 0 for none; place_at (m,),
+    place (m, 4): flat places in ids, and boxes in the picture.
+    """
+
+    line_at: NDArray[np.int64]
+    line: NDArray[np.int64]
+    place_at: NDArray[np.int64]
+    place: NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -56,7 +62,8 @@ class Batch:
 
     patches (N, P, 1176) float16; grid (gh, gw); ids, labels (B, L); positions (B, 3, L); where (n,): flat
     places of the picture tokens in ids; dense (n, 5): CLASSES of each picture token, -100 where unknown;
-    boxes (n, 4): share of the picture's width and height, of the thing under the token.
+    boxes (n, 4): share of the picture's width and height, of the thing under the token. early, late: what
+    words refer to, to be known half way up and one layer from the top.
     """
 
     kind: str
@@ -68,6 +75,8 @@ class Batch:
     where: NDArray[np.int64]
     dense: NDArray[np.int64]
     boxes: NDArray[np.float32]
+    early: Meant
+    late: Meant
 
 
 # --- pixels ----------------------------------------------------------------------------------------------
@@ -88,63 +97,6 @@ def picture(medium: Scene | Print) -> Pillow.Image:
     return draw_print(medium) if isinstance(medium, Print) else draw(medium)
 
 
-# --- dense labels ----------------------------------------------------------------------------------------
-
-
-def dense(medium: Medium, rows: int, columns: int) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
-    """Classes (rows * columns, 5) and boxes (rows * columns, 4) of each picture or pair."""
-    if isinstance(medium, Clip):
-        for second in range(medium.seconds):
-            yield _scene_labels(medium.at(second + 0.5), rows, columns)
-    elif isinstance(medium, Scene):
-        yield _scene_labels(medium, rows, columns)
-    else:
-        yield _print_labels(medium, rows, columns)
-
-
-def _scene_labels(scene: Scene, rows: int, columns: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    classes = np.zeros((rows, columns, 5), np.int64)
-    boxes = np.zeros((rows, columns, 4), np.float32)
-    covered = np.zeros((rows, columns))
-    for thing in scene.things:
-        shares = np.array(thing.box) / [scene.width, scene.height, scene.width, scene.height]
-        overlap = np.outer(_overlap(shares[1], shares[3], rows), _overlap(shares[0], shares[2], columns))
-        mine = (overlap > 0.06) & (overlap > covered)
-        covered = np.where(mine, overlap, covered)
-        classes[mine, 0], classes[mine, 1] = _thing_class(thing), 1 + thing.large
-        boxes[mine] = shares
-    return classes.reshape(-1, 5), boxes.reshape(-1, 4)
-
-
-def _overlap(low: float, high: float, cells: int) -> NDArray[np.float64]:
-    """Share of each of `cells` equal cells that low..high covers."""
-    edges = np.arange(cells + 1)
-    return np.clip(np.minimum(edges[1:], high * cells) - np.maximum(edges[:-1], low * cells), 0, 1)
-
-
-def _thing_class(thing: Thing) -> int:
-    return 1 + SHAPES.index(thing.shape) * len(COLOURS) + list(COLOURS).index(thing.colour)
-
-
-def _print_labels(page: Print, rows: int, columns: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    classes = np.zeros((rows, columns, 5), np.int64)
-    for nth, (letter, box) in enumerate(page.letters):
-        column = min(columns - 1, int((box[0] + box[2]) / 2 / page.width * columns))
-        for row in _letter_rows(box, page.height, rows):
-            slot = 2 if classes[row, column, 2] == 0 else 3
-            classes[row, column, slot] = 1 + CHARACTERS.index(letter)
-            if slot == 2:
-                classes[row, column, 4] = 1 + nth
-    return classes.reshape(-1, 5), np.zeros((rows * columns, 4), np.float32)
-
-
-def _letter_rows(box: Box, height: int, rows: int) -> list[int]:
-    share = _overlap(box[1] / height, box[3] / height, rows)
-    return [
-        row for row in range(rows) if share[row] > 0.3 * (box[3] - box[1]) / height * rows or share[row] > 0.5
-    ]
-
-
 # --- tokens ----------------------------------------------------------------------------------------------
 
 
@@ -154,6 +106,7 @@ class Writer:
     def __init__(self, tokenizer: Tokenizer) -> None:
         self.tokenizer = tokenizer
         # lessons repeat their phrases; each is encoded once
+        self._silent = tokenizer.control.ids
         tokenizer.encode = lru_cache(maxsize=1 << 16)(tokenizer.encode)  # type: ignore[method-assign]
 
     def write(self, lesson: Lesson, tokens: int) -> tuple[list[int], list[int]]:
@@ -169,6 +122,13 @@ class Writer:
             written = [control.think, *reasoning, control.end_think, *self.tokenizer.encode("\n"), *written]
         written = [*written, control.user]
         return ids + written, labels + written
+
+    def pieces(self, ids: list[int]) -> list[str]:
+        """The text of each token; of those that stand for no text, a sign that is in no name."""
+        return [
+            "|" if id in self._silent else self.tokenizer.token_bytes(id).decode("utf-8", "replace")
+            for id in ids
+        ]
 
     def fitted(self, lesson: Lesson, room: int) -> Lesson:
         """The first turns that fit into about `room` tokens, pictures not counted: rows of one length."""
@@ -250,6 +210,7 @@ def collate(kind: str, lessons: list[Lesson], grid: tuple[int, int], writer: Wri
     for i, (tokens, learned) in enumerate(written):
         ids[i, : len(tokens)], labels[i, : len(learned)] = tokens, learned
         where[i] = positions(ids[i], writer.tokenizer.control.image, rows, columns)
+    pieces = [writer.pieces(tokens) for tokens, _ in written]
     media = [medium for lesson in lessons for medium in lesson.media]
     pairs = [patch_rows(p, RULES) for m in media for p in pixels(m, rows * TOKEN, columns * TOKEN)]
     under = [pair for medium in media for pair in dense(medium, rows, columns)]
@@ -264,6 +225,30 @@ def collate(kind: str, lessons: list[Lesson], grid: tuple[int, int], writer: Wri
         where=np.flatnonzero(ids.reshape(-1) == writer.tokenizer.control.image),
         dense=np.concatenate([c for c, _ in under]) if under else np.empty((0, 5), np.int64),
         boxes=np.concatenate([b for _, b in under]) if under else np.empty((0, 4), np.float32),
+        early=_meant(pieces, lessons, length, late=False),
+        late=_meant(pieces, lessons, length, late=True),
+    )
+
+
+def _meant(pieces: list[list[str]], lessons: list[Lesson], length: int, late: bool) -> Meant:
+    """pieces: the text of each row's tokens. length: of the rows as they are padded."""
+    line: list[tuple[int, int]] = []
+    place: list[tuple[int, meanings.Place]] = []
+    for i, (lesson, row) in enumerate(zip(lessons, pieces, strict=True)):
+        scenes = [medium for medium in lesson.media if isinstance(medium, Scene)]
+        if not scenes:
+            found = meanings.cited(row) if late else meanings.lines(row)
+            line += [(i * length + at, number) for at, number in found]
+            continue
+        places = meanings.boxes(row) if late else meanings.named(row, scenes)
+        if late and len(scenes) == 2:
+            places += meanings.changed(row, scenes)
+        place += [(i * length + at, box) for at, box in places]
+    return Meant(
+        np.array([at for at, _ in line], np.int64),
+        np.array([number for _, number in line], np.int64),
+        np.array([at for at, _ in place], np.int64),
+        np.array([box for _, box in place], np.float32).reshape(-1, 4),
     )
 
 

@@ -274,8 +274,12 @@ class Network(nn.Module):
             nn.init.normal_(table.weight, std=0.5)
         nn.init.normal_(self.language_model.lm_head.weight, std=0.02)
 
-    def hidden(self, ids: Tensor, positions: Tensor, images: Tensor | None, where: Tensor | None) -> Tensor:
-        """Hidden states (B, L, hidden) of ids (B, L) at positions (B, 3, L).
+    def hidden(
+        self, ids: Tensor, positions: Tensor, images: Tensor | None, where: Tensor | None
+    ) -> list[Tensor]:
+        """Hidden states (B, L, hidden) after each layer of ids (B, L) at positions (B, 3, L).
+
+        The last one is normed, ready for `logits`.
 
         images: vision vectors (n, hidden) of all pictures in order; where (n,): their places in ids, flat.
         """
@@ -284,9 +288,11 @@ class Network(nn.Module):
         if images is not None:
             x = x.reshape(-1, x.shape[-1]).index_copy(0, where, images).reshape(x.shape)
         cos, sin = rotation(self.shape, positions, x.dtype)
+        after = []
         for layer in stack.layers:
             x = layer(x, cos, sin)
-        return stack.norm(x)
+            after.append(x)
+        return [*after[:-1], stack.norm(x)]
 
     def logits(self, hidden: Tensor) -> Tensor:
         return self.language_model.lm_head(hidden)

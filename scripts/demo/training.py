@@ -25,13 +25,15 @@ import torch.nn.functional as F
 from tiny_config import Shape
 from torch import Tensor, nn
 
-from demo.batches import CLASSES, IGNORED, Batch, Stage, Writer, make
+from demo.batches import IGNORED, Batch, Meant, Stage, Writer, make
 from demo.network import Network, Places
 from demo.optimiser import Optimiser
+from demo.under import CLASSES
 from mlx_backend.glm.places import cubic_matrix, merge_order
 from mlx_backend.glm.tokenizer import Tokenizer
 
 Kinds = dict[str, float]
+MOST_LINES = 9  # of evidence
 
 
 @dataclass(frozen=True)
@@ -74,12 +76,42 @@ class Dense(nn.Module):
         return loss, seen
 
 
+class Meaning(nn.Module):
+    """What a word refers to, read off its vector. Thrown away after training."""
+
+    def __init__(self, hidden: int) -> None:
+        super().__init__()
+        self.read = nn.Linear(hidden, MOST_LINES + 1 + 4)
+
+    def forward(self, vectors: Tensor, meant: Meant) -> tuple[Tensor, dict[str, float]]:
+        """vectors (B, L, hidden)."""
+        loss, seen = torch.zeros((), device=vectors.device), {}
+        if len(meant.line):
+            read, wanted = self._read(vectors, meant.line_at, meant.line)
+            logits = read[:, : MOST_LINES + 1]
+            loss = loss + F.cross_entropy(logits, wanted)
+            seen["line"] = (logits.argmax(-1) == wanted).float().mean().item()
+        if len(meant.place):
+            read, wanted = self._read(vectors, meant.place_at, meant.place)
+            places = read[:, MOST_LINES + 1 :]
+            loss = loss + 5 * F.smooth_l1_loss(places, wanted, beta=0.02)
+            seen["place"] = (places - wanted).abs().mean().item()
+        return loss, seen
+
+    def _read(self, vectors: Tensor, at: Any, wanted: Any) -> tuple[Tensor, Tensor]:
+        chosen = vectors.flatten(0, 1)[torch.from_numpy(at).to(vectors.device)]
+        normed = F.rms_norm(chosen, chosen.shape[-1:])
+        return self.read(normed).float(), torch.from_numpy(wanted).to(vectors.device)
+
+
 class Teacher:
-    """The network, its dense head, and losses of batches."""
+    """The network, its heads for training, and losses of batches."""
 
     def __init__(self, network: Network, device: torch.device) -> None:
         self.device, self.network = device, network.to(device, torch.bfloat16)
         self.dense = Dense(network.shape.hidden).to(device, torch.bfloat16)
+        self.early = Meaning(network.shape.hidden).to(device, torch.bfloat16)
+        self.late = Meaning(network.shape.hidden).to(device, torch.bfloat16)
         self._places: dict[tuple[int, int], Places] = {}
 
     def places(self, grid: tuple[int, int]) -> Places:
@@ -104,12 +136,15 @@ class Teacher:
             torch.from_numpy(a).to(self.device)
             for a in (batch.ids, batch.labels, batch.positions, batch.where)
         )
-        hidden = self.network.hidden(ids, positions, vectors, where)[:, :-1]
+        after = self.network.hidden(ids, positions, vectors, where)
         labels = labels[:, 1:]
         at = (labels != IGNORED).nonzero(as_tuple=True)
-        logits, wanted = self.network.logits(hidden[at]).float(), labels[at]
+        logits, wanted = self.network.logits(after[-1][:, :-1][at]).float(), labels[at]
+        early, seen = self.early(after[len(after) // 2 - 1], batch.early)
+        late, then = self.late(after[-2], batch.late)
+        seen |= {f"late_{name}": figure for name, figure in then.items()}
         right = logits.argmax(-1) == wanted
-        return F.cross_entropy(logits, wanted), {
+        return F.cross_entropy(logits, wanted) + 0.5 * (early + late), seen | {
             "token": right.float().mean().item(),
             "answer": _whole(right.cpu().numpy(), at[0].cpu().numpy(), at[1].cpu().numpy()),
         }
@@ -189,7 +224,7 @@ class Run:
     def __init__(self, network: Network, tokenizer: Path, folder: Path, seed: int, device: str) -> None:
         self.tokenizer, self.file, self.seed = tokenizer, folder / "training.pt", seed
         self.teacher = Teacher(network, torch.device(device))
-        self.optimiser = Optimiser([self.teacher.network, self.teacher.dense])
+        self.optimiser = Optimiser([network, self.teacher.dense, self.teacher.early, self.teacher.late])
         self.done: dict[str, int] = {}
         if self.file.exists():
             state = torch.load(self.file, map_location=device)
@@ -206,7 +241,7 @@ class Run:
     def weights(self) -> dict[str, Any]:
         """The network in float32, by its names: the optimiser's masters, and what no optimiser changes."""
         names = [name for name, _ in self.teacher.network.named_parameters()]
-        masters = dict(zip(names, self.optimiser.masters, strict=False))  # the dense head comes after
+        masters = dict(zip(names, self.optimiser.masters, strict=False))  # the heads come after
         return {
             name: masters.get(name, tensor).float().cpu().numpy()
             for name, tensor in self.teacher.network.state_dict().items()
@@ -224,7 +259,8 @@ class Run:
             turned = places(batch.grid, network.shape, network.language_model.lm_head.weight)
             vectors = network.vision_tower(torch.from_numpy(patches), turned).flatten(0, 1)
             arrays = (torch.from_numpy(a[:1]) for a in (batch.ids, batch.positions))
-            logits = network.logits(network.hidden(*arrays, vectors, torch.from_numpy(where)))[0, :length]
+            after = network.hidden(*arrays, vectors, torch.from_numpy(where))
+            logits = network.logits(after[-1])[0, :length]
         grids = np.array([(1, rows, columns)] * len(patches))
         ids = batch.ids[0, :length]
         return {"ids": ids, "patches": patches.reshape(-1, 1176), "grids": grids, "logits": logits.numpy()}
@@ -274,7 +310,7 @@ def plan(scale: float = 1.0) -> list[Phase]:
         Phase("quote", 600, {"quote": 0.9, "outside": 0.1}, words, 0.02, final_lr=0.5),
         Phase("easy", 1500, ALL_KINDS, easy, 0.01, together=2, vision=0.5, final_lr=1.0),
         Phase("letters", 1600, LETTERS, pictures, 0.015, answers=False, together=2, final_lr=0.2),
-        Phase("answer", 11000, HARD_KINDS, whole, 0.01, together=2, vision=0.5, final_lr=0.2),
+        Phase("answer", 11000, HARD_KINDS, whole, 0.004, together=2, vision=0.5, final_lr=0.2),
         Phase("polish", 1200, HARD_KINDS, whole, 0.003, together=2, vision=0.5),
     ]
     return [replace(phase, steps=max(1, round(phase.steps * scale))) for phase in phases]
