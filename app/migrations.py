@@ -14,6 +14,8 @@ from pathlib import Path
 import sqlite_utils
 from sqlite_utils import Migrations
 
+from app.fold import fold
+
 APPLICATION_ID = 0x474C4D43  # "GLMC": tools like file(1) can tell whose database this is
 
 migrations = Migrations("glmchat")
@@ -74,7 +76,49 @@ def m001_initial(db: sqlite_utils.Database) -> None:
     db.execute("create table settings (key text primary key, value text not null) strict")
 
 
-KNOWN = 1  # how many migrations stand above; a test counts them
+@migrations()
+def m002_history(db: sqlite_utils.Database) -> None:
+    # Whatever a person does with a conversation without changing what was said in it.
+    db.execute("create table folders (id integer primary key, name text not null unique) strict")
+    db.execute("alter table conversations add column pinned integer not null default 0")
+    db.execute("alter table conversations add column folder_id integer references folders(id)")
+    db.execute("alter table conversations add column trashed_at real")
+    db.execute("create index conversations_by_use on conversations(pinned, updated_at)")
+    # One row per message and one per title, folded (fold.py). The key is explicit: see m001.
+    db.execute(
+        """create table search (
+            id integer primary key,
+            conversation_id text not null references conversations(id) on delete cascade,
+            message_id text unique references messages(id) on delete cascade, terms text not null) strict"""
+    )
+    db.execute("create index search_by_conversation on search(conversation_id)")
+    # Prefix indexes because every word is looked for as a beginning, while it is still being typed.
+    db.execute(
+        """create virtual table search_fts using fts5(terms, content='search', content_rowid='id',
+            tokenize='unicode61 remove_diacritics 2', prefix='1 2 3')"""
+    )
+    for when, change in {
+        "after insert": _FTS_NEW,
+        "after delete": _FTS_OLD,
+        "after update": _FTS_OLD + _FTS_NEW,
+    }.items():
+        name = when.replace(" ", "_")
+        db.execute(f"create trigger search_{name} {when} on search begin {change} end")
+    # What was said before there was an index.
+    said = """select m.conversation_id, m.id as message_id, group_concat(p.text, ' ') as words
+        from messages m join parts p on p.message_id = m.id where p.type in ('text', 'box') group by m.id"""
+    for row in list(db.query(said)):
+        terms = fold(row["words"][:20_000])
+        keys = {"conversation_id": row["conversation_id"], "message_id": row["message_id"]}
+        db.table("search").insert({**keys, "terms": terms})
+    for row in list(db.query("select id, title from conversations")):
+        db.table("search").insert({"conversation_id": row["id"], "terms": fold(row["title"])})
+
+
+_FTS_NEW = "insert into search_fts(rowid, terms) values (new.id, new.terms);"
+_FTS_OLD = "insert into search_fts(search_fts, rowid, terms) values ('delete', old.id, old.terms);"
+
+KNOWN = 2  # how many migrations stand above; a test counts them
 
 
 def bring_up_to_date(db: sqlite_utils.Database, file: Path) -> None:

@@ -1,0 +1,44 @@
+"""The one connection to the database file, and its one lock.
+
+Knows: how the file is opened, made private and brought up to date.
+Does not know: what the tables hold.
+
+One connection under one lock because a deferred transaction that starts by reading cannot wait for the write
+lock: with several connections it fails at once with "database is locked", whatever busy_timeout says.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+from pathlib import Path
+
+import sqlite_utils
+
+from app.migrations import bring_up_to_date
+
+
+class Database:
+    """The file. Every public method of what builds on it is one transaction, callable from any thread."""
+
+    def __init__(self, file: Path) -> None:
+        """Open, creating and migrating as needed. Raises DatabaseTooNew (see migrations), file unchanged."""
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        os.close(os.open(file, os.O_CREAT | os.O_RDWR, 0o600))  # -wal and -shm take the main file's mode
+        self._lock = threading.Lock()
+        connection = sqlite3.connect(file, check_same_thread=False)
+        self._db = sqlite_utils.Database(connection)
+        try:
+            bring_up_to_date(self._db, file)
+            for pragma in ("journal_mode=wal", "synchronous=normal", "foreign_keys=on"):
+                connection.execute(f"pragma {pragma}")
+            # deleted words are overwritten in the file, except in free pages that a query may still read
+            connection.execute("pragma secure_delete=fast")
+        except BaseException:
+            connection.close()
+            raise
+
+    def close(self) -> None:
+        with self._lock:
+            self._db.close()
