@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 from app import turn
 from app.blobs import Blobs
@@ -78,7 +79,18 @@ class Jobs:
 
     def start(self, conversation_id: str | None, draft: Draft) -> Job:
         """Store the question and begin to answer it. Raises what turn.begin raises."""
-        job = Job(turn.begin(self._store, self._blobs, conversation_id, draft), self._run)
+        return self._go(turn.begin(self._store, self._blobs, conversation_id, draft))
+
+    def again(self, conversation_id: str, answer_id: str, options: Mapping[str, Any]) -> Job:
+        """Begin another answer to the same question. Raises what store.begin_again raises."""
+        return self._go(self._store.begin_again(conversation_id, answer_id, options))
+
+    def go_on(self, conversation_id: str, answer_id: str) -> Job:
+        """Go on with an answer that was cut short. Raises what store.go_on raises."""
+        return self._go(self._store.go_on(conversation_id, answer_id))
+
+    def _go(self, begun: Begun) -> Job:
+        job = Job(begun, self._run)
         with self._lock:
             self._running[job.begun.conversation_id] = job
         job.start()

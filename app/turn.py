@@ -59,11 +59,18 @@ class BadDraft(Exception):
 
 @dataclass(frozen=True)
 class Draft:
-    """What a person is about to send. files: where they lie now; their last component is the name shown."""
+    """What a person is about to send.
+
+    files: where they lie now; their last component is the name shown. kept: pictures and videos of an earlier
+    wording of this question, stored already. instead_of: that earlier question; None: this one follows the
+    last.
+    """
 
     text: str
     files: tuple[Path, ...] = ()
     thinking: bool = True
+    kept: tuple[Part, ...] = ()
+    instead_of: str | None = None
 
 
 @dataclass(frozen=True)
@@ -83,17 +90,21 @@ class Live:
 def begin(store: Store, blobs: Blobs, conversation_id: str | None, draft: Draft) -> Begun:
     """Store the question, its files and an empty answer.
 
-    Raises BadDraft, UnknownConversation or StillAnswering; then no message was written.
+    Raises BadDraft, UnknownConversation, UnknownMessage or StillAnswering; then no message was written.
     """
     text = draft.text.strip()
-    if not text and not draft.files:
+    if not text and not draft.files and not draft.kept:
         raise BadDraft("There is nothing to send yet. Type a message or attach a picture or a video.")
     kinds = [_media_type(file) for file in draft.files]  # all of them before the first copy
     stored = [_put(blobs, file, kind) for file, kind in zip(draft.files, kinds, strict=True)]
-    parts = [_file_part(file, blob) for file, blob in zip(draft.files, stored, strict=True)]
+    added = [_file_part(file, blob) for file, blob in zip(draft.files, stored, strict=True)]
+    parts = [*draft.kept, *added]
     if text:
         parts.append(Part("text", text))
-    return store.begin_turn(conversation_id, title_of(draft), parts, stored, {"thinking": draft.thinking})
+    options = {"thinking": draft.thinking}
+    return store.begin_turn(
+        conversation_id, title_of(draft), parts, stored, options, instead_of=draft.instead_of
+    )
 
 
 def title_of(draft: Draft) -> str:
@@ -131,9 +142,10 @@ def _file_part(file: Path, blob: StoredBlob) -> Part:
 
 
 def request(path: Sequence[Message], blobs: Blobs) -> backend.Request:
-    """The conversation up to its last question. path: as stored, ending in the empty answer.
+    """The conversation up to its last question, and the answer as far as it came.
 
-    Raises BadMedia if a stored file is gone.
+    path: as stored, ending in an answer, which is empty unless it is gone on with. Raises BadMedia if a
+    stored file is gone.
     """
     messages: list[backend.Message] = []
     for question, answer in zip(path[::2], path[1::2], strict=True):
@@ -142,8 +154,9 @@ def request(path: Sequence[Message], blobs: Blobs) -> backend.Request:
         thinking = bool(answer.options.get("thinking", True))
         content = tuple(_said(part, blobs) for part in question.parts)
         messages.append(backend.Message("user", content, thinking))
-        if words := _answered(answer):
-            messages.append(backend.Message("assistant", words, reasoning=_reasoning(answer)))
+        words, reasoning = _answered(answer), _reasoning(answer)
+        if words or (reasoning and answer is path[-1]):
+            messages.append(backend.Message("assistant", words, reasoning=reasoning))
     return backend.Request(tuple(messages), thinking=bool(path[-1].options.get("thinking", True)))
 
 
@@ -174,15 +187,31 @@ def _reasoning(answer: Message) -> str:
 
 
 class Answering:
-    """The answer while it arrives: folds events, measures the thinking. publish gets every new state."""
+    """The answer while it arrives: folds events, measures the thinking. publish gets every new state.
 
-    def __init__(self, publish: Callable[[Live], None]) -> None:
+    so_far: the parts of an answer that is gone on with.
+    """
+
+    def __init__(self, publish: Callable[[Live], None], so_far: Sequence[Part] = ()) -> None:
         self._publish = publish
         self._reply = Reply()
         self._places: dict[int, dict[str, Any]] = {}  # segment -> what the model pointed at there
         self._began: float | None = None  # the first word of any kind
         self._thought_for: float | None = None  # seconds, once the thinking is over
-        self.live = Live()
+        self._thought_before = 0.0  # seconds of thinking of an answer that is gone on with
+        for part in so_far:
+            self._recall(part)
+        self.live = Live(self.parts())
+
+    def _recall(self, part: Part) -> None:
+        if part.type == "reasoning":
+            self._reply.add(backend.Reasoning(part.text))
+            self._thought_before = float(part.data.get("seconds") or 0.0)
+            self._thought_for = 0.0 if part.data.get("over") else None
+        elif part.type in ("text", "box"):
+            self._reply.add(backend.Answer(part.text, boxed=part.type == "box"))
+            if part.data:
+                self._places[len(self._reply.segments) - 1] = dict(part.data)
 
     @property
     def done(self) -> backend.Done | None:
@@ -216,7 +245,9 @@ class Answering:
         parts: list[Part] = []
         if self._reply.reasoning:
             over = self._thought_for is not None
-            seconds = self._thought_for if over else time.monotonic() - (self._began or 0.0)
+            now = time.monotonic()
+            seconds = self._thought_for if self._thought_for is not None else now - (self._began or now)
+            seconds += self._thought_before
             parts.append(Part("reasoning", self._reply.reasoning, None, {"seconds": seconds, "over": over}))
         for n, segment in enumerate(self._reply.segments):
             kind: PartType = "box" if isinstance(segment, backend.Boxed) else "text"
@@ -239,7 +270,10 @@ def run(
     answering = Answering(publish)
     problem: Part | None = None
     try:
-        asked = request(store.path(begun.conversation_id), blobs)
+        path = store.path(begun.conversation_id)
+        answering = Answering(publish, path[-1].parts if path else ())
+        publish(answering.live)
+        asked = request(path, blobs)
         _keep(store, begun.answer_id, engine.stream(asked, cancel), answering, cancel)
     except BackendError as error:
         problem = Part("error", error.message, None, {"kind": type(error).__name__})

@@ -10,7 +10,7 @@ from __future__ import annotations
 import codecs
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from enum import Enum, auto
 from typing import Any, Protocol
 
@@ -120,6 +120,16 @@ class Parser:
         self._tokens += 1
         self.reasoning_tokens += was_thinking and self.thinking
         return self._take()
+
+    def resume(self, token_ids: Iterable[int]) -> None:
+        """Read what was answered before this stream; it is shown already, and no event tells of it again."""
+        for token_id in token_ids:
+            self.feed(token_id)
+        self._put(self._unread)
+        self._unread = ""
+        self._release()
+        self._events.clear()
+        self.reasoning_tokens = 0
 
     def finish(self) -> list[Event]:
         """The stream is over: returns what was held back."""

@@ -210,6 +210,7 @@ class Responder:
         sampler = Sampler(run.request.sampling, rows, tokenizer.size, run.layout.ids)
         pictures = sum(isinstance(item.source, Image) for item in run.layout.media)
         parser = Parser(tokenizer, stop=run.request.stop, images=pictures)
+        parser.resume(run.layout.ids[run.layout.begun :])
         forced: deque[int] = deque()
         tokens = decode(self.model.language_model, self._prefix, logits, run.following, sampler, forced)
         count, reason = yield from self._read(run, tokens, parser, forced, cancelled)

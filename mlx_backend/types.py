@@ -91,6 +91,9 @@ class Sampling:
 class Request:
     """One question to the model: the whole conversation, ending in a user or tool turn.
 
+    Ending in an assistant turn, it asks for that turn to be gone on with: the events are what comes after its
+    words. Without content its reasoning is what goes on.
+
     max_tokens: of reasoning and answer together.
     thinking_budget: tokens of reasoning after which it is closed by force; None leaves it open.
     stop: strings that end the answer; they are not part of it.

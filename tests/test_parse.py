@@ -483,3 +483,28 @@ def test_without_a_picture_coordinates_stay_words() -> None:
 def test_a_reply_goes_back_into_a_message(tokenizer: Tokenizer) -> None:
     reply = fold(events_of([f"<think>Hm.</think>The cat {BOX}[1,2]{END} sits.".encode()]))
     assert reply.parts() == (Text("The cat "), Boxed("[1,2]"), Text(" sits."))
+
+
+# --- an answer that is gone on with ----------------------------------------------------------------------
+
+
+# What takes back what was shown, or is one box or call, cannot be cut there.
+WHOLE = re.compile(r"</think>.*</think>|^(?!<think>).*</think>|box|tool_call", re.DOTALL)
+
+
+@pytest.mark.parametrize("name", [name for name in STREAMS if not WHOLE.search(STREAMS[name][0])])
+def test_what_was_shown_before_is_not_shown_again(name: str) -> None:
+    """Cut anywhere outside a tag, a box, a call: what came before and what comes after fold to the whole."""
+    text = STREAMS[name][0]
+    whole = fold(events_of([char.encode() for char in text]))
+    for cut in range(1, len(text)):
+        if re.search(r"<[^>]*$", text[:cut]):
+            continue
+        pieces = [char.encode() for char in text]
+        before = fold(events_of(pieces[:cut]))
+        parser = Parser(Pieces(pieces), images=1)
+        parser.resume(range(cut))
+        after = [event for id in range(cut, len(pieces)) for event in parser.feed(id)] + parser.finish()
+        for event in after:
+            before.add(event)
+        assert (before.reasoning, before.answer) == (whole.reasoning, whole.answer), cut

@@ -454,3 +454,43 @@ def test_a_broken_or_hostile_template_is_only_reported(
     assert line is not None
     assert "chat template" in line
     assert "\n" not in line
+
+
+# --- an answer to go on with -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("thinking", "begun", "words"),
+    [
+        (True, Message("assistant", (), reasoning="Let me see"), "<think>Let me see"),
+        (True, Message("assistant", (Text("It is "),), reasoning="Hm."), "<think>Hm.</think>\nIt is "),
+        (False, Message("assistant", (Text("It is "),)), "<think></think>\nIt is "),
+        (
+            False,
+            Message("assistant", (Text("At "), Boxed("[[1,2]]"), Text(" and"))),
+            "<think></think>\nAt <|begin_of_box|>[[1,2]]<|end_of_box|> and",
+        ),
+        (True, Message("assistant", ()), ""),
+        (False, Message("assistant", ()), "<think></think>\n"),
+    ],
+)
+def test_an_answer_goes_on_where_it_ended(
+    thinking: bool, begun: Message, words: str, tokenizer: Tokenizer, oracle: Oracle
+) -> None:
+    """The prompt for the question, then the answer's own tokens, as if the model had just written them."""
+    question = Message("user", (Text("What is it?"),))
+    fresh = render([question], tokenizer, thinking=thinking)
+    ids = fresh.ids if thinking else fresh.ids[: fresh.ids.index(tokenizer.control.assistant) + 2]
+    prompt = render([question, begun], tokenizer, thinking=thinking)
+    assert prompt.ids[: prompt.begun] == ids
+    assert prompt.ids[prompt.begun :] == oracle.whole.encode(words, add_special_tokens=False).ids
+    assert fresh.begun == len(fresh.ids)
+
+
+def test_white_space_at_the_end_of_a_cut_answer_stays(tokenizer: Tokenizer) -> None:
+    question = Message("user", (Text("What is it?"),))
+    one, two = (
+        render([question, Message("assistant", (Text(words),))], tokenizer, thinking=False).ids
+        for words in ("It is", "It is \n")
+    )
+    assert one != two

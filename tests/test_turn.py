@@ -233,3 +233,63 @@ def test_nothing_and_gone_files_are_refused(store: Store, blobs: Blobs, tmp_path
 )
 def test_titles(text: str, title: str) -> None:
     assert turn.title_of(Draft(text, (Path("/somewhere/a cat.png"),))) == title
+
+
+def test_a_cut_answer_goes_on_after_its_words(store: Store, blobs: Blobs) -> None:
+    boxed = Answer("[[1,2,3,4]]", boxed=True)
+    first = [
+        Reasoning("hm"),
+        Answer("Here: "),
+        boxed,
+        Boxes(0, ((1, 2, 3, 4),), "Here:"),
+        Answer(" and"),
+        Done("length"),
+    ]
+    engine = FakeEngine(first, [Answer(" there."), Done("stop")])
+    conversation, cut, _ = answer(store, blobs, engine, Draft("Where?"))
+    begun = store.go_on(conversation, cut.id)
+    seen: list[Live] = []
+    turn.run(store, blobs, engine, begun, Cancel(), seen.append)
+    assert seen[0].parts[1:] == cut.parts[1:]  # nothing vanishes from the screen meanwhile
+    whole = store.path(conversation)[-1]
+    assert (whole.status, whole.reason) == ("complete", "stop")
+    assert [part.text for part in whole.parts] == ["hm", "Here: ", "[[1,2,3,4]]", " and there."]
+    assert whole.parts[2].data == cut.parts[2].data
+    assert whole.parts[0].data["over"] and whole.parts[0].data["seconds"] >= cut.parts[0].data["seconds"]
+    asked = engine.requests[1].messages
+    assert [m.role for m in asked] == ["user", "assistant"]
+    assert (
+        asked[1].content == (Text("Here: "), Boxed("[[1,2,3,4]]"), Text(" and"))
+        and asked[1].reasoning == "hm"
+    )
+
+
+def test_a_cut_reasoning_goes_on_as_reasoning(store: Store, blobs: Blobs) -> None:
+    engine = FakeEngine(
+        [Reasoning("Let me"), Done("length")], [Reasoning(" see."), Answer("A cat."), Done("stop")]
+    )
+    conversation, cut, _ = answer(store, blobs, engine, Draft("What?"))
+    turn.run(store, blobs, engine, store.go_on(conversation, cut.id), Cancel(), lambda live: None)
+    assert [part.text for part in store.path(conversation)[-1].parts] == ["Let me see.", "A cat."]
+    assert engine.requests[1].messages[-1].reasoning == "Let me"
+
+
+def test_going_on_that_fails_keeps_what_there_was(store: Store, blobs: Blobs) -> None:
+    engine = FakeEngine([Answer("Once upon"), Done("length")], [EngineStopped(9, "answering")])
+    conversation, cut, _ = answer(store, blobs, engine, Draft("Tell me."))
+    turn.run(store, blobs, engine, store.go_on(conversation, cut.id), Cancel(), lambda live: None)
+    after = store.path(conversation)[-1]
+    assert after.status == "error"
+    assert [part.type for part in after.parts] == ["text", "error"] and after.parts[0].text == "Once upon"
+
+
+def test_an_edited_question_keeps_its_pictures(store: Store, blobs: Blobs, picture: Path) -> None:
+    engine = FakeEngine([Answer("A cat."), Done("stop")])
+    conversation, _, _ = answer(store, blobs, engine, Draft("What is it?", (picture,)))
+    question = store.path(conversation)[0]
+    kept = tuple(part for part in question.parts if part.sha256)
+    draft = Draft("What colour is it?", kept=kept, instead_of=question.id)
+    answer(store, blobs, engine, draft, conversation)
+    edited = store.path(conversation)[0]
+    assert edited.parts == (*kept, Part("text", "What colour is it?"))
+    assert len(edited.variants) == 2 and len(engine.requests[1].messages) == 1

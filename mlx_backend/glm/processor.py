@@ -45,10 +45,14 @@ class Media:
 
 @dataclass(frozen=True)
 class Layout:
-    """A prompt with everything known about it before a pixel is computed."""
+    """A prompt with everything known about it before a pixel is computed.
+
+    begun: index of the first id of an answer that is to be gone on with; the number of ids where none is.
+    """
 
     ids: list[int]
     media: tuple[Media, ...]
+    begun: int
 
     @property
     def grids(self) -> list[Grid]:
@@ -107,7 +111,7 @@ class Processor:
             Media(part, digest, grids, tuple(next(starts) for _ in grids))
             for part, (digest, grids, _) in zip(parts, measured, strict=True)
         ]
-        return Layout(prompt.ids, tuple(media))
+        return Layout(prompt.ids, tuple(media), prompt.begun)
 
     def pieces(self, item: Media, max_image_tokens: int | None = None) -> Iterator[tuple[Patches, Grid]]:
         """Patch rows and grid of a laid out picture, or of a video's pairs, one at a time.

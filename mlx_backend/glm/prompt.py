@@ -57,10 +57,15 @@ class Span:
 
 @dataclass(frozen=True)
 class Prompt:
-    """Token ids, and where pixels go among them, in prompt order."""
+    """Token ids, and where pixels go among them, in prompt order.
+
+    begun: index of the first id that belongs to an answer which is to be gone on with; the number of ids
+    where none is.
+    """
 
     ids: list[int]
     media: tuple[Span, ...]
+    begun: int
 
     @property
     def starts(self) -> list[int]:
@@ -86,7 +91,8 @@ def render(
     if tools:
         _write_tools(writer, tools)
     last_user = max((i for i, m in enumerate(messages) if m.role == "user"), default=-1)
-    for i, message in enumerate(messages):
+    begun = messages[-1] if messages and messages[-1].role == "assistant" else None
+    for i, message in enumerate(messages[: len(messages) - (begun is not None)]):
         if message.role == "system":
             writer.control(control.system).words("\n").parts(message.content)
         elif message.role == "user":
@@ -96,7 +102,10 @@ def render(
         else:
             _write_result(writer, message, is_first=i == 0 or messages[i - 1].role != "tool")
     writer.control(control.assistant).words("\n")
-    if not (_thinks(messages[last_user], thinking) if last_user >= 0 else thinking):
+    thinks = _thinks(messages[last_user], thinking) if last_user >= 0 else thinking
+    if begun is not None:
+        return _go_on(writer, begun, thinks)
+    if not thinks:
         writer.control(control.think, control.end_think).words("\n")
     return writer.finish()
 
@@ -142,6 +151,19 @@ def _write_assistant(writer: _Writer, message: Message, is_open: bool) -> None:
         writer.words("\n").parts(content)
     for call in message.tool_calls:
         _write_call(writer, call)
+
+
+def _go_on(writer: _Writer, begun: Message, thinks: bool) -> Prompt:
+    """Finish with an answer as far as it came, as the model itself would have written it."""
+    control, content = writer.tokenizer.control, _joined(begun.content)
+    writer.control()
+    start = writer.length
+    if content or not thinks:
+        writer.control(control.think).words(begun.reasoning.strip()).control(control.end_think).words("\n")
+        writer.parts(content)
+    elif begun.reasoning:
+        writer.control(control.think).words(begun.reasoning)
+    return writer.finish(start)
 
 
 def _write_call(writer: _Writer, call: ToolCall) -> None:
@@ -251,8 +273,13 @@ class _Writer:
             self._ids.extend(self.tokenizer.encode("".join(self._words)))
             self._words.clear()
 
-    def finish(self) -> Prompt:
+    @property
+    def length(self) -> int:
+        """Ids written, words that wait for their neighbours not counted."""
+        return len(self._ids)
+
+    def finish(self, begun: int | None = None) -> Prompt:
         self._flush()
         if next(self._sizes, None) is not None:
             raise ValueError("more sizes given than pictures and videos in the messages")
-        return Prompt(self._ids, tuple(self._spans))
+        return Prompt(self._ids, tuple(self._spans), len(self._ids) if begun is None else begun)
