@@ -128,6 +128,18 @@
 
   // --- keys ---
   addEventListener('keydown', (event) => {
+    const key = event.key.toLowerCase();
+    if ((event.metaKey || event.ctrlKey) && !event.altKey && key === 'k') {
+      event.preventDefault();
+      setSidebar(true);
+      return document.querySelector('.find input')?.focus();
+    }
+    // a browser keeps Ctrl-N and Cmd-N for itself: with Shift it reaches every page, without it an app's own window
+    if ((event.metaKey || event.ctrlKey) && ((event.shiftKey && key === 'o') || (!event.shiftKey && key === 'n'))) {
+      event.preventDefault();
+      document.querySelector('#new-chat')?.click();
+      return setTimeout(() => document.querySelector('#box textarea')?.focus(), 0);
+    }
     if (event.key === 'Enter' && event.target.closest?.('#box')) pinned = true;
     if (event.key !== 'Escape' || document.querySelector(':popover-open')) return;  // it closes that first
     if (phone.matches && !root.classList.contains('side-closed')) return setSidebar(false);

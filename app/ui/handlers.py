@@ -8,7 +8,6 @@ Everything an event carries was chosen by the client: ids are looked up before t
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from app.store import Message, StillAnswering, Store, UnknownConversation
 from app.turn import BadDraft, Draft
 from app.ui import examples, messages
 from app.ui.layout import EMPTY, Page
+from app.ui.sidebar import Sidebar
 
 Update = Any  # what Gradio takes for one output
 IDLE: dict[str, Any] = {"submit_btn": True, "stop_btn": False}
@@ -31,7 +31,6 @@ ADDRESS = """(list) => { const url = new URL(location), id = list && list.active
 LOADED = "() => { document.documentElement.classList.add('loaded'); }"
 ATTACHED = "(value) => { window.glmchat.attached((value && value.files) || []); }"
 QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": None}
-DAY = 86400.0
 
 
 class Handlers:
@@ -41,6 +40,7 @@ class Handlers:
     def __init__(self, store: Store, jobs: Jobs) -> None:
         self._store = store
         self._jobs = jobs
+        self._sidebar = Sidebar(store)
         self._view: dict[str, str | None] = {}  # session -> conversation on screen
 
     def load(self, request: gr.Request) -> tuple[Update, ...]:
@@ -53,6 +53,21 @@ class Handlers:
 
     def new(self, request: gr.Request) -> tuple[Update, ...]:
         return self._show(None, request)
+
+    def search(self, event: gr.EventData, conversation: str | None) -> Update:
+        return self._sidebar.search(getattr(event, "asked", None), conversation)
+
+    def list_action(
+        self, event: gr.EventData, conversation: str | None, request: gr.Request
+    ) -> tuple[Update, ...]:
+        """What the menu of a line says. The conversation on the page may be the one that goes."""
+        more = self._sidebar.act(event)
+        if more and more["undo"]["id"] == conversation:
+            self._jobs.stop(conversation)
+            return self._show(None, request, **more)
+        found = self._store.conversation(conversation) if conversation else None
+        title = found.title if found else ""
+        return gr.skip(), self._sidebar.value(conversation, **more), title, *[gr.skip()] * 5
 
     def send(
         self, value: dict[str, Any] | None, conversation: str | None, thinking: bool, request: gr.Request
@@ -100,10 +115,11 @@ class Handlers:
 
     # --- painting ------------------------------------------------------------------------------------
 
-    def _show(self, wanted: object, request: gr.Request) -> tuple[Update, ...]:
+    def _show(self, wanted: object, request: gr.Request, **more: Any) -> tuple[Update, ...]:
         """Put a conversation, or none, on the page: conversation, list, title, earlier, latest, waiting, box,
-        notice."""
+        notice. more: to be told to the list."""
         found = self._store.conversation(wanted) if isinstance(wanted, str) else None
+        found = None if found and found.trashed_at is not None else found
         current = found.id if found else None
         self._view[request.session_hash or ""] = current
         self._store.set_setting("last_conversation", current)
@@ -113,7 +129,7 @@ class Handlers:
         latest = messages.exchanges(path[-2:], _media(request))
         return (
             current,
-            {"items": self._items(), "active": current},
+            self._sidebar.value(current, **more),
             found.title if found else "",
             earlier,
             latest,
@@ -124,23 +140,6 @@ class Handlers:
 
     def _last_turn(self, conversation: str, request: gr.Request) -> Sequence[Message]:
         return self._store.path(conversation)[-2:]
-
-    def _items(self) -> list[dict[str, str]]:
-        now = time.time()
-        return [
-            {"id": one.id, "title": one.title, "group": group(one.updated_at, now)}
-            for one in self._store.conversations()
-        ]
-
-
-def group(then: float, now: float) -> str:
-    """The heading for a moment, by calendar days in local time. Seconds since 1970."""
-    midnight = time.mktime((*time.localtime(now)[:3], 0, 0, 0, 0, 0, -1))
-    if then >= midnight:
-        return "Today"
-    if then >= midnight - DAY:
-        return "Yesterday"
-    return "Previous 7 days" if then >= midnight - 7 * DAY else "Older"
 
 
 def _media(request: gr.Request) -> str:
@@ -169,11 +168,20 @@ def wire(page: Page, handlers: Handlers) -> None:
             handlers.example, [page.conversation, page.thinking], page_parts, **QUIET
         )
         loaded = page.demo.load(handlers.load, None, [*page_parts, page.thinking], **QUIET)
-        opened = page.conversations.open_conv(handlers.open, None, page_parts, **QUIET)
+        opened = page.conversations.open_conv(
+            handlers.open, None, page_parts, trigger_mode="always_last", **QUIET
+        )
+        page.conversations.search_conv(
+            handlers.search, page.conversation, page.conversations, trigger_mode="always_last", **QUIET
+        )
+        acted = page.conversations.list_action(
+            handlers.list_action, page.conversation, page_parts, trigger_mode="multiple", **QUIET
+        )
         fresh = page.new_chat.click(handlers.new, None, page_parts, **QUIET)
-        for event in (sent, tried, loaded, opened, fresh):
+        for event in (sent, tried, loaded, opened, acted, fresh):
             event.then(None, page.conversations, None, js=ADDRESS)
-            event.success(handlers.follow, page.conversation, last_turn, **QUIET)
+            if event is not acted:
+                event.success(handlers.follow, page.conversation, last_turn, **QUIET)
         loaded.then(None, None, None, js=LOADED)
         page.box.change(None, page.box, None, js=ATTACHED)
         page.box.stop(handlers.stop, page.conversation, None, **QUIET)

@@ -39,6 +39,8 @@ class Drawn(gr.HTML):
     """
 
     open_conv: Any  # Gradio makes an event of every name in the script's trigger() calls
+    list_action: Any
+    search_conv: Any
     ask_example: Any
 
     # Gradio makes a component again from its own arguments, adding `render` and the like: hence **more
@@ -174,7 +176,10 @@ def _thinking() -> gr.Checkbox:
     return gr.Checkbox(True, label="Thinking", elem_id="thinking", container=False, show_label=False)
 
 
-_LIST = "<nav class='convs' aria-label='Conversations'></nav>"
+_LIST = (
+    "<div class='find'><input type='search' placeholder='Search' aria-label='Search conversations' "
+    "autocomplete='off' spellcheck='false'></div><nav class='convs' aria-label='Conversations'></nav>"
+)
 _BRAND = "<div class='brand'><i class='logo'></i>GLM Chat</div>"
 _TOP = (
     "<button class='icon' data-do='sidebar' aria-label='Show or hide the sidebar' title='Sidebar'></button>"
