@@ -40,6 +40,7 @@ GLM Chat: talk with GLM-4.5V about pictures and videos, on this computer alone.
   ./scripts/run serve --port 5000 --no-open        the same on another port, without opening the browser
   ./scripts/run ask "What is this?" --image a.png  one answer in the terminal
   ./scripts/run ask --help                         everything a question can carry
+  ./scripts/run backup                             a copy of all conversations, now
 """
 ENDING = "All data lies in one folder; GLM_CHAT_HOME=FOLDER moves it elsewhere."
 ASK = """\
@@ -53,6 +54,18 @@ Ask one question; the answer streams to standard output, reasoning and progress 
   ./scripts/run ask "Hello" --model ~/models/GLM-4.5V-4bit --seed 1
 
 Ctrl-C ends the answer and keeps what was printed.
+"""
+BACKUP = """\
+Copy all conversations to a file that SQLite has read and found whole, or bring such a copy back.
+
+  ./scripts/run backup                             a copy now; the chat may be open
+  ./scripts/run backup --list                      every copy: when, how large, what for, where
+  ./scripts/run backup --restore 2026-11-20.db     that copy takes the place of what there is now
+
+The app makes a copy on each day it is started, keeps 7 of them, and makes one before an update changes the
+file. Bringing one back deletes nothing: the conversations of now become a copy themselves, and can be brought
+back in turn. Pictures and videos lie beside the copies and are kept as long as one of them needs them.
+To have a copy on another disk, take the file that is printed and the folder blobs.
 """
 
 
@@ -88,7 +101,19 @@ def parser() -> argparse.ArgumentParser:
     _add_ask(
         commands.add_parser("ask", help="one question, one answer, in the terminal", description=ASK, **form)
     )
+    _add_backup(
+        commands.add_parser(
+            "backup", help="copy all conversations, or bring a copy back", description=BACKUP, **form
+        )
+    )
     return top
+
+
+def _add_backup(backup: argparse.ArgumentParser) -> None:
+    which = backup.add_mutually_exclusive_group()
+    which.add_argument("--list", action="store_true", help="show the copies there are")
+    which.add_argument("--restore", metavar="FILE", help="bring one back: a name from the list, or any file")
+    backup.set_defaults(command=_backup)
 
 
 def _add_ask(ask: argparse.ArgumentParser) -> None:
@@ -166,6 +191,12 @@ def _ask(options: argparse.Namespace) -> int:
     config = Config(model=options.model)
     with _engine(config) as engine:
         return ask(engine, request, options.model, options.json)
+
+
+def _backup(options: argparse.Namespace) -> int:
+    from .backup import backup  # SQLite, which `ask` does without
+
+    return backup(Config(), options.list, options.restore)
 
 
 def _engine(config: Config) -> EngineLike:

@@ -115,10 +115,16 @@ def m002_history(db: sqlite_utils.Database) -> None:
         db.table("search").insert({"conversation_id": row["id"], "terms": fold(row["title"])})
 
 
+@migrations()
+def m003_unused_files(db: sqlite_utils.Database) -> None:
+    # Since when no message holds a file; it goes some days later. NULL: one does, or nobody has looked yet.
+    db.execute("alter table blobs add column unused_since real")
+
+
 _FTS_NEW = "insert into search_fts(rowid, terms) values (new.id, new.terms);"
 _FTS_OLD = "insert into search_fts(search_fts, rowid, terms) values ('delete', old.id, old.terms);"
 
-KNOWN = 2  # how many migrations stand above; a test counts them
+KNOWN = 3  # how many migrations stand above; a test counts them
 
 
 def bring_up_to_date(db: sqlite_utils.Database, file: Path) -> None:

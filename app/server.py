@@ -1,6 +1,7 @@
 """One FastAPI app on loopback: guard, health, stored media, the mounted window. Started once per home folder.
 
-Knows: ports, the single-instance lock, the one-time link that opens the window, orderly shutdown.
+Knows: ports, the single-instance lock, what is due at a start, the one-time link that opens the window,
+orderly shutdown.
 Does not know: what a turn is, how the page looks, SQL.
 
 Gradio is imported inside functions: its environment must be set first (ui/quiet.py), and a second start of
@@ -33,7 +34,7 @@ from app.config import Config
 from app.jobs import Jobs
 from app.migrations import DatabaseTooNew
 from app.security import LINK_PATH, Guard, Keys
-from app.store import Store
+from app.store import BackupFailed, DiskTrouble, Store, daily, rescue
 from app.ui.ordering import JoinAfterClose
 from app.ui.quiet import prepare
 from mlx_backend import EngineLike
@@ -67,15 +68,42 @@ def serve(
         if not alone:
             return open_running(config.home, open_browser)
         try:
-            store = Store(config.database)
-        except DatabaseTooNew as error:
+            store = open_store(config)
+        except (DatabaseTooNew, BackupFailed) as error:
             print(error, file=sys.stderr)
+            return 1
+        except DiskTrouble as error:
+            print(f"{config.database} cannot be opened: {error}. Nothing was changed.", file=sys.stderr)
             return 1
         with contextlib.closing(store), listening(port) as listener:
             if listener is None:
                 print(f"No free port between {port} and {port + PORTS_TRIED - 1}.", file=sys.stderr)
                 return 1
             return _run(config, engine, store, listener, open_browser)
+
+
+def open_store(config: Config) -> Store:
+    """The store. Where its file had to be rescued, that is printed, and kept as the setting `rescued`.
+
+    Raises DatabaseTooNew, BackupFailed or DiskTrouble; then nothing was changed.
+    """
+    rescued = rescue(config.database)
+    store = Store(config.database)
+    if rescued is not None:
+        print(rescued.words, file=sys.stderr)
+        store.set_setting("rescued", rescued.words)
+    return store
+
+
+def tidy(store: Store, blobs: Blobs) -> None:
+    """What is due at a start: today's backup, what the trash has held long enough, files nobody needs."""
+    for due in (lambda: daily(store.file), store.empty_trash, lambda: store.sweep(blobs)):
+        try:
+            due()
+        except BackupFailed as error:
+            log.warning("%s", error)
+        except Exception:
+            log.exception("tidying up failed; the next start tries again")
 
 
 def _run(
@@ -86,6 +114,8 @@ def _run(
     port, keys = listener.getsockname()[1], Keys()
     jobs = Jobs(store, blobs := Blobs(config.blobs), engine)
     app = build(config, store, blobs, jobs, port, keys)
+    tidying = threading.Thread(target=tidy, args=(store, blobs), name="tidy", daemon=True)
+    tidying.start()
 
     def opened() -> None:
         _write_private(config.home / "run.json", json.dumps({"port": port, "owner": keys.owner}))
@@ -99,6 +129,7 @@ def _run(
         (config.home / "run.json").unlink(missing_ok=True)
         jobs.close(SHUTDOWN_SECONDS)
         engine.close()
+        tidying.join(SHUTDOWN_SECONDS)
     return 0
 
 

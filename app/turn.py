@@ -17,13 +17,15 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import mlx_backend as backend
+from app import disk
 from app.blobs import Blobs
-from app.store import Begun, Message, Part, PartType, Status, Store, StoredBlob
+from app.store import Begun, DiskTrouble, Message, Part, PartType, Status, Store, StoredBlob
 from mlx_backend import BackendError, BadMedia, Reply
 
 log = logging.getLogger(__name__)
 
 CHECKPOINT_SECONDS = 0.5  # 0.03 ms each: what a crash can take is half a second of words
+RETRY_SECONDS = 2.0  # until an answer that the disk had no room for is tried again
 TITLE_LENGTH = 60
 # A question that failed for what it holds would fail again with every later one: it is left out from then on.
 SELF_INFLICTED = (backend.BadMedia.__name__, backend.ContextTooLong.__name__, backend.OutOfMemory.__name__)
@@ -96,15 +98,20 @@ def begin(store: Store, blobs: Blobs, conversation_id: str | None, draft: Draft)
     if not text and not draft.files and not draft.kept:
         raise BadDraft("There is nothing to send yet. Type a message or attach a picture or a video.")
     kinds = [_media_type(file) for file in draft.files]  # all of them before the first copy
+    if short := disk.shortage(blobs, draft.files):
+        raise BadDraft(short)
     stored = [_put(blobs, file, kind) for file, kind in zip(draft.files, kinds, strict=True)]
     added = [_file_part(file, blob) for file, blob in zip(draft.files, stored, strict=True)]
     parts = [*draft.kept, *added]
     if text:
         parts.append(Part("text", text))
     options = {"thinking": draft.thinking}
-    return store.begin_turn(
-        conversation_id, title_of(draft), parts, stored, options, instead_of=draft.instead_of
-    )
+    try:
+        return store.begin_turn(
+            conversation_id, title_of(draft), parts, stored, options, instead_of=draft.instead_of
+        )
+    except DiskTrouble as error:
+        raise BadDraft(f"Your message could not be stored: {error}. Nothing was sent.") from error
 
 
 def title_of(draft: Draft) -> str:
@@ -193,7 +200,7 @@ class Answering:
     """
 
     def __init__(self, publish: Callable[[Live], None], so_far: Sequence[Part] = ()) -> None:
-        self._publish = publish
+        self.publish = publish
         self._reply = Reply()
         self._places: dict[int, dict[str, Any]] = {}  # segment -> what the model pointed at there
         self._began: float | None = None  # the first word of any kind
@@ -225,7 +232,7 @@ class Answering:
             self._time(event)
             self._place(event)
             self.live = Live(self.parts())
-        self._publish(self.live)
+        self.publish(self.live)
 
     def _time(self, event: backend.Event) -> None:
         now = time.monotonic()
@@ -295,8 +302,16 @@ def _keep(
         answering.add(event)
         if time.monotonic() - checked >= CHECKPOINT_SECONDS:
             checked = time.monotonic()
-            if not store.checkpoint(answer_id, answering.parts()):
+            if not _checkpoint(store, answer_id, answering.parts()):
                 cancel.set()  # the conversation was deleted: nobody waits for this answer
+
+
+def _checkpoint(store: Store, answer_id: str, parts: Sequence[Part]) -> bool:
+    try:
+        return store.checkpoint(answer_id, parts)
+    except DiskTrouble as error:
+        log.warning("an answer could not be kept so far: %s", error)
+        return True  # nothing is lost while it goes on: the next one holds all of it again
 
 
 def _finish(store: Store, answer_id: str, answering: Answering, problem: Part | None, cancel: Cancel) -> None:
@@ -307,7 +322,20 @@ def _finish(store: Store, answer_id: str, answering: Answering, problem: Part | 
         status, parts = "error", (*parts, problem)
     elif done is None or done.reason == "cancelled":
         status, reason = "interrupted", "cancelled" if cancel.by_person else None
+    stats = asdict(done.stats) if done else None
     try:
-        store.finish(answer_id, parts, status, reason, asdict(done.stats) if done else None)
+        while not _stored(store, answer_id, parts, status, reason, stats):
+            answering.publish(Live((*parts, Part("error", disk.UNSTORED, None, {"kind": "disk"}))))
+            if cancel.is_set() and not cancel.by_person:
+                return  # the app ends: what the last checkpoint kept is there at the next start
+            time.sleep(RETRY_SECONDS)
     except Exception:
         log.exception("an answer could not be stored")
+
+
+def _stored(store: Store, *last_state: Any) -> bool:
+    try:
+        store.finish(*last_state)
+    except DiskTrouble:
+        return False
+    return True

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import shutil
 import sqlite3
 from pathlib import Path
 
@@ -10,7 +12,12 @@ import sqlite_utils
 
 from app import migrations
 from app.migrations import DatabaseTooNew
-from app.store import Store
+from app.store import BackupFailed, Part, Store, backups
+from app.store.backups import damage
+
+REFERENCE = Path(__file__).resolve().parent / "reference"
+# Written by the app of that version itself: two conversations, a picture, an answer that was never finished.
+RELEASED = {1: REFERENCE / "version-1.db"}
 
 
 def test_known_counts_the_migrations() -> None:
@@ -58,3 +65,66 @@ def test_a_message_must_have_a_known_status(tmp_path: Path) -> None:
     with pytest.raises(sqlite3.IntegrityError, match="CHECK"):
         plain.execute("insert into messages values ('m', 'c', null, 'user', 'half-done', 0.0)")
     plain.close()
+
+
+@pytest.fixture(params=RELEASED)
+def old(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """A database that an earlier version of the app left behind."""
+    return Path(shutil.copy(RELEASED[request.param], tmp_path / "chat.db"))
+
+
+def rows(file: Path, table: str, columns: str) -> list[tuple[object, ...]]:
+    with contextlib.closing(sqlite3.connect(file)) as plain:
+        return plain.execute(f"select {columns} from {table} order by 1, 2").fetchall()
+
+
+def test_an_old_file_keeps_every_word(old: Path) -> None:
+    with contextlib.closing(sqlite3.connect(old)) as plain:
+        names = plain.execute("select name from sqlite_master where type = 'table'").fetchall()
+        columns = {
+            name: ", ".join(row[1] for row in plain.execute(f"pragma table_info({name})"))
+            for (name,) in names
+            if not name.startswith(("sqlite_", "_sqlite"))
+        }
+    before = {name: rows(old, name, columns[name]) for name in columns}
+    assert all(before[name] for name in ("conversations", "messages", "parts", "turns", "blobs", "settings"))
+    Store(old).close()
+    assert {name: rows(old, name, columns[name]) for name in columns} == before
+    assert damage(old) is None
+    with contextlib.closing(sqlite3.connect(old)) as plain:
+        assert plain.execute("pragma user_version").fetchone() == (migrations.KNOWN,)
+        assert plain.execute("pragma foreign_key_check").fetchall() == []
+
+
+def test_old_words_are_found_and_go_on(old: Path) -> None:
+    with contextlib.closing(Store(old)) as store:
+        for words in ("schnurr", "УЛИЦЕ", "图片", "katze"):
+            assert len(store.search(words)) == 1, words
+        assert store.mark_interrupted() == 1
+        conversation = store.search("Schnurrhaaren")[0].conversation.id
+        question, answer, *_ = store.path(conversation)
+        assert [part.data.get("name") for part in question.parts] == ["Kätzchen.png", None]
+        assert answer.parts[-1].data["boxes"] == [[10, 20, 300, 400]]
+        begun = store.begin_turn(conversation, "", (Part("text", "and now?"),))
+        assert len(store.path(begun.conversation_id)) == 6
+        assert len(store.search("now")) == 1
+
+
+def test_an_old_file_is_copied_before_it_is_changed(old: Path) -> None:
+    before = rows(old, "parts", "*")
+    Store(old).close()
+    (copy,) = backups(old)
+    assert copy.kind == "version" and copy.file.name.endswith("-version-1.db")
+    assert rows(copy.file, "parts", "*") == before
+    with contextlib.closing(sqlite3.connect(copy.file)) as plain:
+        assert plain.execute("pragma user_version").fetchone() == (1,)
+    Store(old).close()
+    assert backups(old) == (copy,)
+
+
+def test_what_cannot_be_copied_is_not_changed(old: Path) -> None:
+    (old.parent / "backups").write_text("in the way")
+    before = old.read_bytes()
+    with pytest.raises(BackupFailed, match=r"chat\.db could not be backed up .*Nothing was changed"):
+        Store(old)
+    assert old.read_bytes() == before

@@ -6,11 +6,15 @@ Knows: which rooms make up the store. Does not know: SQL; that is in the rooms.
 from __future__ import annotations
 
 import json
+import sqlite3
 from typing import Any
 
+from app.store.backups import Backup, BackupFailed, back_up, backups, daily, restore
+from app.store.garbage import UNUSED_DAYS, Garbage
 from app.store.history import TRASH_DAYS, History
+from app.store.rescue import Rescued, rescue
 from app.store.search import Searching
-from app.store.turns import Turns
+from app.store.turns import CUT, Turns
 from app.store.values import (
     Begun,
     Conversation,
@@ -26,9 +30,13 @@ from app.store.values import (
     ulid,
 )
 
+# The disk is full, or gone: what was to be written was not, and may be written later. Of SQLite's errors the
+# only one that a caller can do something about.
+DiskTrouble = sqlite3.OperationalError
 
-class Store(Turns, History, Searching):
-    """The database of one person: turns, the sidebar, the search, settings."""
+
+class Store(Turns, History, Searching, Garbage):
+    """The database of one person: turns, the sidebar, the search, settings, removing what is not needed."""
 
     def setting(self, key: str, default: Any = None) -> Any:
         with self._lock:
@@ -41,6 +49,8 @@ class Store(Turns, History, Searching):
 
 
 __all__ = [
-    "TRASH_DAYS", "Begun", "Conversation", "Found", "Message", "Part", "PartType", "Status", "StillAnswering",
-    "Store", "StoredBlob", "UnknownConversation", "UnknownMessage", "ulid",
+    "CUT", "TRASH_DAYS", "UNUSED_DAYS", "Backup", "BackupFailed", "Begun", "Conversation", "DiskTrouble",
+    "Found",
+    "Message", "Part", "PartType", "Rescued", "Status", "StillAnswering", "Store", "StoredBlob",
+    "UnknownConversation", "UnknownMessage", "back_up", "backups", "daily", "rescue", "restore", "ulid",
 ]  # fmt: skip

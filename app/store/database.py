@@ -1,6 +1,6 @@
 """The one connection to the database file, and its one lock.
 
-Knows: how the file is opened, made private and brought up to date.
+Knows: how the file is opened, made private and brought up to date, with a backup before.
 Does not know: what the tables hold.
 
 One connection under one lock because a deferred transaction that starts by reading cannot wait for the write
@@ -16,20 +16,28 @@ from pathlib import Path
 
 import sqlite_utils
 
-from app.migrations import bring_up_to_date
+from app.migrations import KNOWN, bring_up_to_date
+from app.store.backups import back_up
 
 
 class Database:
     """The file. Every public method of what builds on it is one transaction, callable from any thread."""
 
     def __init__(self, file: Path) -> None:
-        """Open, creating and migrating as needed. Raises DatabaseTooNew (see migrations), file unchanged."""
+        """Open, creating and migrating as needed.
+
+        Raises DatabaseTooNew (see migrations), or BackupFailed where a file is to be migrated and cannot be
+        backed up before; the file is unchanged then.
+        """
+        self.file = file
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         os.close(os.open(file, os.O_CREAT | os.O_RDWR, 0o600))  # -wal and -shm take the main file's mode
         self._lock = threading.Lock()
         connection = sqlite3.connect(file, check_same_thread=False)
         self._db = sqlite_utils.Database(connection)
         try:
+            if 0 < connection.execute("pragma user_version").fetchone()[0] < KNOWN:
+                back_up(file, "version")
             bring_up_to_date(self._db, file)
             for pragma in ("journal_mode=wal", "synchronous=normal", "foreign_keys=on"):
                 connection.execute(f"pragma {pragma}")
