@@ -78,6 +78,7 @@
     }
     for (const child of watched?.children || []) grown.observe(child);  // they come one by one; again is no harm
   };
+  window.glmchat.stayAtEnd = () => { pinned = true; };
   document.addEventListener('click', (event) => {
     if (event.target.closest?.('.conv, .example, #new-chat, #box .submit-button')) pinned = true;
   }, true);

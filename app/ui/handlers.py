@@ -15,9 +15,9 @@ from typing import Any
 import gradio as gr
 
 from app.jobs import Jobs
-from app.store import Message, StillAnswering, Store, UnknownConversation
+from app.store import Message, StillAnswering, Store, UnknownConversation, UnknownMessage
 from app.turn import BadDraft, Draft
-from app.ui import examples, messages
+from app.ui import acts, examples, messages
 from app.ui.layout import EMPTY, Page
 from app.ui.sidebar import Sidebar
 
@@ -67,7 +67,7 @@ class Handlers:
             return self._show(None, request, **more)
         found = self._store.conversation(conversation) if conversation else None
         title = found.title if found else ""
-        return gr.skip(), self._sidebar.value(conversation, **more), title, *[gr.skip()] * 5
+        return gr.skip(), self._sidebar.value(conversation, **more), title, *[gr.skip()] * 6
 
     def send(
         self, value: dict[str, Any] | None, conversation: str | None, thinking: bool, request: gr.Request
@@ -78,10 +78,10 @@ class Handlers:
         try:
             job = self._jobs.start(conversation, Draft(str(value.get("text") or ""), files, bool(thinking)))
         except (BadDraft, UnknownConversation, StillAnswering) as refused:
-            return (*[gr.skip()] * 7, str(refused))
+            return (*[gr.skip()] * 7, str(refused), gr.skip())
         self._store.set_setting("thinking", bool(thinking))
-        *shown, _, notice = self._show(job.begun.conversation_id, request)
-        return (*shown, gr.update(value=EMPTY, **BUSY), notice)
+        *shown, _, notice, acts = self._show(job.begun.conversation_id, request)
+        return (*shown, gr.update(value=EMPTY, **BUSY), notice, acts)
 
     def example(
         self, event: gr.EventData, conversation: str | None, thinking: bool, request: gr.Request
@@ -91,21 +91,32 @@ class Handlers:
         value = {"text": chosen.question, "files": chosen.paths} if chosen else None
         return self.send(value, conversation, thinking, request)
 
+    def turn_action(
+        self, event: gr.EventData, conversation: str | None, thinking: bool, request: gr.Request
+    ) -> tuple[Update, ...]:
+        """Edit a question, answer again, go on, or look at another variant."""
+        try:
+            acts.act(event, self._store, self._jobs, conversation or "", bool(thinking))
+        except (BadDraft, UnknownConversation, UnknownMessage, StillAnswering) as refused:
+            return (*[gr.skip()] * 7, str(refused), gr.skip())
+        return self._show(conversation, request)
+
     def follow(self, conversation: str | None, request: gr.Request) -> Iterator[tuple[Update, ...]]:
-        """Repaint the last turn until its answer is stored: latest, waiting, box."""
+        """Repaint the last turn until its answer is stored: latest, waiting, box, acts."""
         session = request.session_hash or ""
         job = self._jobs.get(conversation)
-        yield gr.skip(), gr.skip(), gr.skip()  # a generator that yields nothing sets its outputs to null
+        yield (*[gr.skip()] * 4,)  # a generator that yields nothing sets its outputs to null
         if job is not None:
             asked = self._last_turn(job.begun.conversation_id, request)[:1]
             question = messages.exchanges(asked, _media(request))
             for live in job.follow():
                 if self._view.get(session) != conversation:
                     return
-                yield question + messages.arriving(live), messages.waiting(live), gr.skip()
+                yield question + messages.arriving(live), messages.waiting(live), gr.skip(), gr.skip()
         if conversation and self._view.get(session) == conversation:
-            latest = messages.exchanges(self._last_turn(conversation, request), _media(request))
-            yield latest, "", gr.update(**IDLE)
+            path = self._store.path(conversation)
+            latest = messages.exchanges(path[-2:], _media(request))
+            yield latest, "", gr.update(**IDLE), acts.offered(path)
 
     def stop(self, conversation: str | None) -> None:
         self._jobs.stop(conversation)
@@ -117,7 +128,7 @@ class Handlers:
 
     def _show(self, wanted: object, request: gr.Request, **more: Any) -> tuple[Update, ...]:
         """Put a conversation, or none, on the page: conversation, list, title, earlier, latest, waiting, box,
-        notice. more: to be told to the list."""
+        notice, acts. more: to be told to the list."""
         found = self._store.conversation(wanted) if isinstance(wanted, str) else None
         found = None if found and found.trashed_at is not None else found
         current = found.id if found else None
@@ -136,6 +147,7 @@ class Handlers:
             messages.waiting(job.live) if job else "",
             gr.update(**(BUSY if job else IDLE)),
             "",
+            acts.offered(path),
         )
 
     def _last_turn(self, conversation: str, request: gr.Request) -> Sequence[Message]:
@@ -158,8 +170,9 @@ def wire(page: Page, handlers: Handlers) -> None:
         page.waiting,
         page.box,
         page.notice,
+        page.acts,
     ]
-    last_turn = [page.latest, page.waiting, page.box]
+    last_turn = [page.latest, page.waiting, page.box, page.acts]
     with page.demo:
         sent = page.box.submit(
             handlers.send, [page.box, page.conversation, page.thinking], page_parts, **QUIET
@@ -177,8 +190,11 @@ def wire(page: Page, handlers: Handlers) -> None:
         acted = page.conversations.list_action(
             handlers.list_action, page.conversation, page_parts, trigger_mode="multiple", **QUIET
         )
+        changed = page.acts.turn_action(
+            handlers.turn_action, [page.conversation, page.thinking], page_parts, **QUIET
+        )
         fresh = page.new_chat.click(handlers.new, None, page_parts, **QUIET)
-        for event in (sent, tried, loaded, opened, acted, fresh):
+        for event in (sent, tried, loaded, opened, acted, changed, fresh):
             event.then(None, page.conversations, None, js=ADDRESS)
             if event is not acted:
                 event.success(handlers.follow, page.conversation, last_turn, **QUIET)

@@ -40,6 +40,7 @@ class Drawn(gr.HTML):
 
     open_conv: Any  # Gradio makes an event of every name in the script's trigger() calls
     list_action: Any
+    turn_action: Any
     search_conv: Any
     ask_example: Any
 
@@ -71,6 +72,7 @@ class Page:
     earlier: gr.Chatbot
     latest: gr.Chatbot
     waiting: Drawn
+    acts: Drawn
     notice: Drawn
     box: gr.MultimodalTextbox
     thinking: gr.Checkbox
@@ -115,6 +117,7 @@ def build(demo_model: bool) -> Page:
                 examples = Drawn(_CARDS, "examples.js", cards, elem_id="examples")
                 earlier, latest = _chatbot("earlier"), _chatbot("latest")
                 waiting = Drawn(_WAITING, "words.js", "", elem_id="waiting")
+                acts = Drawn("<i hidden></i>", "acts.js", [], elem_id="acts")
             with gr.Column(elem_id="foot"):
                 notice = Drawn("<p role='alert'></p>", "words.js", "", elem_id="notice")
                 if demo_model:
@@ -132,6 +135,7 @@ def build(demo_model: bool) -> Page:
         earlier,
         latest,
         waiting,
+        acts,
         notice,
         box,
         thinking,

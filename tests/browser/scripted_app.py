@@ -28,6 +28,8 @@ HOSTILE = (
 
 
 def script(request: Request) -> Sequence[Step]:
+    if request.messages[-1].role == "assistant":
+        return [Answer(" And here is the rest.")]
     question = " ".join(part.text for part in request.messages[-1].content if isinstance(part, Text))
     turns = sum(message.role == "user" for message in request.messages)
     media = sum(not isinstance(part, Text) for message in request.messages for part in message.content)

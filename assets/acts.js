@@ -1,0 +1,114 @@
+// What can be done with each message: a row of small buttons under it, and the editor of a question.
+// Event used from Python: 'turn_action'. What people wrote is untrusted: textContent and value only.
+const make = (tag, name, text) => {
+  const node = document.createElement(tag);
+  node.className = name;
+  if (text != null) node.textContent = text;
+  return node;
+};
+const button = (name, label, act) => {
+  const node = make('button', name);
+  node.type = 'button';
+  node.title = label;
+  node.setAttribute('aria-label', label);
+  node.addEventListener('click', act);
+  return node;
+};
+const send = (action, id, more = {}) => {
+  window.glmchat?.stayAtEnd();
+  trigger('turn_action', { action, id, ...more });
+};
+
+function bar(message) {
+  const node = make('div', 'acts');
+  node.dataset.for = JSON.stringify(message);
+  if (message.variants.length > 1) node.append(switcher(message));
+  if (message.role === 'user') node.append(button('act edit', 'Edit', () => edit(node.parentElement, message)));
+  else {
+    node.append(button('act again', 'Answer again', () => send('again', message.id)));
+    if (message.more) {
+      const more = button('act more-words', 'Go on', () => send('more', message.id));
+      more.textContent = 'Go on';
+      node.append(more);
+    }
+    if (message.cost) node.append(make('span', 'cost', message.cost));
+  }
+  return node;
+}
+
+function switcher(message) {
+  const { variants, at } = message;
+  const node = make('span', 'variants');
+  const step = (name, label, to) => {
+    const arrow = button(`act ${name}`, label, () => send('look', variants[to]));
+    arrow.disabled = to < 0 || to >= variants.length;
+    return arrow;
+  };
+  node.append(
+    step('left', 'Earlier variant', at - 1), make('span', '', `${at + 1}/${variants.length}`), step('right', 'Later variant', at + 1),
+  );
+  return node;
+}
+
+// --- the editor of a question ---
+function edit(row, message) {
+  if (row.querySelector('.editor')) return;
+  const form = make('form', 'editor'), field = make('textarea', '');
+  field.value = message.text;
+  field.setAttribute('aria-label', 'Edit the question');
+  const close = () => { form.remove(); row.classList.remove('editing'); };
+  const keep = () => {
+    close();
+    if (field.value.trim() && field.value !== message.text) send('edit', message.id, { text: field.value });
+  };
+  const cancel = make('button', '', 'Cancel'), save = make('button', 'save', 'Send');
+  cancel.type = 'button';
+  cancel.addEventListener('click', close);
+  form.addEventListener('submit', (event) => { event.preventDefault(); keep(); });
+  field.addEventListener('keydown', (event) => {
+    if (event.key === 'Escape') { event.stopPropagation(); close(); document.querySelector('#box textarea')?.focus(); }
+    if (event.key === 'Enter' && !event.shiftKey && !event.isComposing) { event.preventDefault(); keep(); }
+  });
+  const grow = () => { field.style.height = 'auto'; field.style.height = `${Math.min(field.scrollHeight + 2, 320)}px`; };
+  field.addEventListener('input', grow);
+  const foot = make('div', 'foot');
+  foot.append(make('span', '', 'The answer is written anew; the old ones stay.'), cancel, save);
+  form.append(field, foot);
+  row.classList.add('editing');
+  row.prepend(form);
+  grow();
+  field.focus();
+}
+
+// --- under each message: the rows are Gradio's, and it draws them anew as it likes ---
+function decorate() {
+  const rows = [...document.querySelectorAll('.chat .message-row')];
+  const messages = props.value || [];
+  rows.forEach((row, n) => {
+    const message = messages[n], old = row.querySelector(':scope > .acts');
+    const fits = message && row.classList.contains(message.role === 'user' ? 'user-row' : 'bot-row');
+    if (!fits) return old?.remove();
+    if (old?.dataset.for === JSON.stringify(message)) return;
+    old?.remove();
+    row.append(bar(message));
+  });
+}
+let asked = false;
+const soon = () => {
+  if (asked) return;
+  asked = true;
+  requestAnimationFrame(() => { asked = false; decorate(); });
+};
+new MutationObserver(soon).observe(document.getElementById('scroll') || document.body, { subtree: true, childList: true });
+watch('value', decorate);
+decorate();
+
+// --- Up in an empty composer edits the last question ---
+document.addEventListener('keydown', (event) => {
+  const box = event.target.closest?.('#box textarea');
+  if (event.key !== 'ArrowUp' || !box || box.value || event.isComposing) return;
+  const edits = document.querySelectorAll('.chat .act.edit');
+  if (!edits.length) return;
+  event.preventDefault();
+  edits[edits.length - 1].click();
+});
