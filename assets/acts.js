@@ -25,6 +25,7 @@ function bar(message) {
   if (message.variants.length > 1) node.append(switcher(message));
   if (message.role === 'user') node.append(button('act edit', 'Edit', () => edit(node.parentElement, message)));
   else {
+    node.append(copier(node));
     node.append(button('act again', 'Answer again', () => send('again', message.id)));
     if (message.more) {
       const more = button('act more-words', 'Go on', () => send('more', message.id));
@@ -33,6 +34,15 @@ function bar(message) {
     }
     if (message.cost) node.append(make('span', 'cost', message.cost));
   }
+  return node;
+}
+
+function copier(bar) {
+  const node = button('act copy', 'Copy the answer', () => {
+    bar.parentElement.nextElementSibling?.querySelector('button')?.click();
+    node.classList.add('done');
+    setTimeout(() => node.classList.remove('done'), 1500);
+  });
   return node;
 }
 

@@ -44,16 +44,19 @@ TOKEN = 28  # pixels of a picture token's side
 
 @dataclass(frozen=True)
 class Meant:
-    """What words refer to (meanings.py).
+    """What words refer to (meanings.py), and tokens of a second picture.
 
     line_at, line (k,): flat places in ids, and numbers of lines of evidence, 0 for none; place_at (m,),
-    place (m, 4): flat places in ids, and boxes in the picture.
+    place (m, 4): flat places in ids, and boxes in the picture; before_at, before (j,): flat places of a
+    second picture's tokens, and what the first one has there, as a class of thing.
     """
 
     line_at: NDArray[np.int64]
     line: NDArray[np.int64]
     place_at: NDArray[np.int64]
     place: NDArray[np.float32]
+    before_at: NDArray[np.int64]
+    before: NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -115,8 +118,8 @@ class Writer:
         prompt = render(_messages(lesson), self.tokenizer, thinking=False, media=_sizes(lesson, tokens))
         ids = [*prompt.ids]
         labels = self._past_answers(ids)
-        answer = render([Message("assistant", last.ask.answer)], self.tokenizer, thinking=True).ids
-        written = answer[answer.index(control.end_think) + 2 : answer.index(control.assistant, 3)]
+        answer = render([Message("assistant", last.ask.answer)], self.tokenizer, thinking=False).ids
+        written = answer[answer.index(control.end_think) + 2 :]  # behind a line break
         if lesson.think:
             reasoning = self.tokenizer.encode(last.ask.reasoning)
             written = [control.think, *reasoning, control.end_think, *self.tokenizer.encode("\n"), *written]
@@ -215,6 +218,10 @@ def collate(kind: str, lessons: list[Lesson], grid: tuple[int, int], writer: Wri
     pairs = [patch_rows(p, RULES) for m in media for p in pixels(m, rows * TOKEN, columns * TOKEN)]
     under = [pair for medium in media for pair in dense(medium, rows, columns)]
     empty = np.empty((0, rows * columns * 4, RULES.row), np.float16)
+    where_media = np.flatnonzero(ids.reshape(-1) == writer.tokenizer.control.image)
+    classes = np.concatenate([c for c, _ in under]) if under else np.empty((0, 5), np.int64)
+    nothing = (where_media[:0], classes[:0, 0])
+    compared = _before(where_media, classes[:, 0], rows * columns) if kind == "change" else nothing
     return Batch(
         kind=kind,
         patches=np.stack(pairs).astype(np.float16) if pairs else empty,
@@ -222,16 +229,31 @@ def collate(kind: str, lessons: list[Lesson], grid: tuple[int, int], writer: Wri
         ids=ids,
         labels=labels,
         positions=where,
-        where=np.flatnonzero(ids.reshape(-1) == writer.tokenizer.control.image),
-        dense=np.concatenate([c for c, _ in under]) if under else np.empty((0, 5), np.int64),
+        where=where_media,
+        dense=classes,
         boxes=np.concatenate([b for _, b in under]) if under else np.empty((0, 4), np.float32),
-        early=_meant(pieces, lessons, length, late=False),
-        late=_meant(pieces, lessons, length, late=True),
+        early=_meant(pieces, lessons, length, False, compared),
+        late=_meant(pieces, lessons, length, True, nothing),
     )
 
 
-def _meant(pieces: list[list[str]], lessons: list[Lesson], length: int, late: bool) -> Meant:
-    """pieces: the text of each row's tokens. length: of the rows as they are padded."""
+def _before(
+    where: NDArray[np.int64], things: NDArray[np.int64], tokens: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Where second pictures' tokens stand, and the first's thing there; only where either has a thing."""
+    places, pairs = where.reshape(-1, 2, tokens)[:, 1], things.reshape(-1, 2, tokens)
+    there = pairs.max(axis=1) > 0
+    return places[there], pairs[:, 0][there]
+
+
+def _meant(
+    pieces: list[list[str]],
+    lessons: list[Lesson],
+    length: int,
+    late: bool,
+    before: tuple[NDArray[np.int64], NDArray[np.int64]],
+) -> Meant:
+    """pieces: the text of each row's tokens. length: of the rows as they are padded. before: as in Meant."""
     line: list[tuple[int, int]] = []
     place: list[tuple[int, meanings.Place]] = []
     for i, (lesson, row) in enumerate(zip(lessons, pieces, strict=True)):
@@ -249,6 +271,7 @@ def _meant(pieces: list[list[str]], lessons: list[Lesson], length: int, late: bo
         np.array([number for _, number in line], np.int64),
         np.array([at for at, _ in place], np.int64),
         np.array([box for _, box in place], np.float32).reshape(-1, 4),
+        *before,
     )
 
 

@@ -81,27 +81,31 @@ class Meaning(nn.Module):
 
     def __init__(self, hidden: int) -> None:
         super().__init__()
-        self.read = nn.Linear(hidden, MOST_LINES + 1 + 4)
+        self.sizes = [MOST_LINES + 1, 4, CLASSES["thing"]]
+        self.read = nn.Linear(hidden, sum(self.sizes))
 
     def forward(self, vectors: Tensor, meant: Meant) -> tuple[Tensor, dict[str, float]]:
         """vectors (B, L, hidden)."""
         loss, seen = torch.zeros((), device=vectors.device), {}
         if len(meant.line):
-            read, wanted = self._read(vectors, meant.line_at, meant.line)
-            logits = read[:, : MOST_LINES + 1]
+            logits, wanted = self._read(vectors, meant.line_at, meant.line, 0)
             loss = loss + F.cross_entropy(logits, wanted)
             seen["line"] = (logits.argmax(-1) == wanted).float().mean().item()
         if len(meant.place):
-            read, wanted = self._read(vectors, meant.place_at, meant.place)
-            places = read[:, MOST_LINES + 1 :]
+            places, wanted = self._read(vectors, meant.place_at, meant.place, 1)
             loss = loss + 5 * F.smooth_l1_loss(places, wanted, beta=0.02)
             seen["place"] = (places - wanted).abs().mean().item()
+        if (meant.before > 0).any():
+            logits, wanted = self._read(vectors, meant.before_at, meant.before, 2)
+            loss = loss + F.cross_entropy(logits, wanted)
+            there = wanted > 0
+            seen["before"] = (logits.argmax(-1) == wanted)[there].float().mean().item()
         return loss, seen
 
-    def _read(self, vectors: Tensor, at: Any, wanted: Any) -> tuple[Tensor, Tensor]:
+    def _read(self, vectors: Tensor, at: Any, wanted: Any, which: int) -> tuple[Tensor, Tensor]:
         chosen = vectors.flatten(0, 1)[torch.from_numpy(at).to(vectors.device)]
-        normed = F.rms_norm(chosen, chosen.shape[-1:])
-        return self.read(normed).float(), torch.from_numpy(wanted).to(vectors.device)
+        read = self.read(F.rms_norm(chosen, chosen.shape[-1:])).float()
+        return read.split(self.sizes, dim=-1)[which], torch.from_numpy(wanted).to(vectors.device)
 
 
 class Teacher:
@@ -298,7 +302,14 @@ def report(phase: Phase, step: int, speed: float, seen: dict[str, list[float]]) 
 WARM_KINDS: Kinds = {"scene": 0.6, "print": 0.3, "clip": 0.1}
 LETTERS: Kinds = {"print": 0.55, "scene": 0.35, "clip": 0.1}
 ALL_KINDS: Kinds = {"scene": 0.45, "print": 0.18, "change": 0.12, "clip": 0.1, "quote": 0.12, "outside": 0.03}
-HARD_KINDS: Kinds = {"scene": 0.4, "print": 0.2, "change": 0.14, "clip": 0.06, "quote": 0.17, "outside": 0.03}
+HARD_KINDS: Kinds = {
+    "scene": 0.42,
+    "print": 0.14,
+    "change": 0.2,
+    "clip": 0.06,
+    "quote": 0.16,
+    "outside": 0.02,
+}
 
 
 def plan(scale: float = 1.0) -> list[Phase]:
@@ -311,6 +322,6 @@ def plan(scale: float = 1.0) -> list[Phase]:
         Phase("easy", 1500, ALL_KINDS, easy, 0.01, together=2, vision=0.5, final_lr=1.0),
         Phase("letters", 1600, LETTERS, pictures, 0.015, answers=False, together=2, final_lr=0.2),
         Phase("answer", 11000, HARD_KINDS, whole, 0.004, together=2, vision=0.5, final_lr=0.2),
-        Phase("polish", 1200, HARD_KINDS, whole, 0.003, together=2, vision=0.5),
+        Phase("polish", 1200, HARD_KINDS, whole, 0.002, together=2, vision=0.5),
     ]
     return [replace(phase, steps=max(1, round(phase.steps * scale))) for phase in phases]

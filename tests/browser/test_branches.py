@@ -107,3 +107,11 @@ def test_the_buttons_can_be_seen(app: Any, open_page: Open) -> None:
     expect(bar.locator(".cost")).to_have_count(0)  # the script tells no figures
     latest(page).locator(".user-row").hover()
     expect(latest(page).locator(".user-row .acts")).to_have_css("opacity", "1")
+
+
+def test_an_answer_is_copied_as_it_was_written(app: Any, open_page: Open) -> None:
+    page = open_page(app.start(), permissions=["clipboard-read", "clipboard-write"])
+    send(page, "quick")
+    answered(page, "I saw 0 files")
+    latest(page).get_by_role("button", name="Copy the answer").click()
+    page.wait_for_function("async () => (await navigator.clipboard.readText()).includes('**0 files**')")

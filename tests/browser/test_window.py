@@ -340,10 +340,10 @@ def test_nothing_of_the_look_is_washed_out(app: Any, open_page: Open) -> None:
     idle(page)
     for node in (
         latest(page).locator(".bot-row .message-content p").last,
-        page.locator("#latest .message-buttons-left button"),
+        page.locator("#latest .act.copy"),
     ):
         page.wait_for_function(OPAQUE, arg=node.element_handle())
-    copy = page.locator("#latest .message-buttons-left button")
+    copy = page.locator("#latest .act.copy")
     box = copy.bounding_box()
     assert box is not None and box["width"] >= 28 and box["height"] >= 28
     assert page.locator("button[aria-label=Share]:visible, button[aria-label=Clear]:visible").count() == 0
