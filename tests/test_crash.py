@@ -1,4 +1,4 @@
-"""Kill -9 in the middle of everything, thirty times on one and the same home: nothing acknowledged is lost."""
+"""Kill -9 in the middle of everything, thirty times on the same home: nothing acknowledged is lost."""
 
 from __future__ import annotations
 

@@ -13,9 +13,10 @@ from test_backup import say, spoil, titles
 
 from app.config import Config
 from app.migrations import DatabaseTooNew
-from app.server import open_store
+from app.server import open_store, serve
 from app.store import Store, back_up, backups, rescue
-from app.store.backups import at, damaged
+from app.store.backups import at, damaged, set_aside
+from mlx_backend import FakeEngine
 
 
 @pytest.fixture
@@ -98,7 +99,16 @@ def test_a_file_that_is_gone_or_empty_comes_back(file: Path, left: bytes | None)
     file.with_name(file.name + "-wal").write_bytes(b"of another file")
     rescued = rescue(file)
     assert rescued is not None and rescued.backup is not None
+    assert (rescued.damaged is None) == (left is None)
     assert titles(file) == ["first"]
+
+
+def test_a_restore_that_was_cut_in_the_middle_changed_nothing(file: Path) -> None:
+    time.sleep(0.01)  # the replaced file is newer than every copy, as it always is
+    set_aside(file, "replaced")
+    rescued = rescue(file)
+    assert rescued is not None and rescued.backup is not None and rescued.backup.kind == "replaced"
+    assert titles(file) == ["first", "second"]
 
 
 def test_damage_that_took_no_words_takes_none(file: Path) -> None:
@@ -116,6 +126,28 @@ def test_damage_that_took_no_words_takes_none(file: Path) -> None:
     assert "could be repaired" in rescued.words
     assert titles(file) == ["first", "second"]
     assert len(damaged(file)) == 1
+
+
+HURT_SEARCH = (
+    "delete from search_fts_data where id > 10",
+    "update search_fts_data set block = x'00ff00ff' where id > 10",
+    "update search_fts_data set block = zeroblob(3) where id = 10",
+    "delete from search_fts_docsize",
+    "delete from search_fts_idx",
+    "delete from search_fts_data",  # older versions of SQLite cannot even open this one
+)
+
+
+@pytest.mark.parametrize("hurt", HURT_SEARCH)
+def test_a_damaged_search_index_is_made_anew(file: Path, hurt: str) -> None:
+    with contextlib.closing(sqlite3.connect(file)) as plain, plain:
+        plain.execute(hurt)
+    rescued = rescue(file)
+    assert rescued is None or "could be repaired" in rescued.words
+    with contextlib.closing(Store(file)) as store:
+        assert len(store.search("answer")) == 2
+        say(store, "third")
+        assert len(store.search("answer")) == 3
 
 
 def test_a_newer_file_is_refused_unchanged_however_damaged(file: Path) -> None:
@@ -146,3 +178,14 @@ def test_the_app_says_it_and_keeps_saying_it(file: Path, capsys: pytest.CaptureF
     with contextlib.closing(open_store(Config())) as store:
         assert store.setting("rescued") == words
     assert capsys.readouterr().err == ""
+
+
+def test_what_cannot_be_opened_ends_the_start_with_a_sentence(
+    file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file.unlink()
+    file.mkdir()
+    with FakeEngine() as engine:
+        assert serve(Config(), engine, port=0, open_browser=False) == 1
+    told = capsys.readouterr().err
+    assert told.startswith(f"{file} cannot be opened: ") and told.endswith("Nothing was changed.\n")

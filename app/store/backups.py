@@ -31,7 +31,8 @@ KEEP: dict[Kind, int] = {"daily": 7, "version": 3}  # the newest so many; the ot
 COMPANIONS = ("-wal", "-shm", "-journal")  # files that belong to a database in use, named after it
 LEFT_OVER_SECONDS = 3600  # a copy not written to for so long was left by a crash: none is being made
 DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
-SEARCH_INDEX = "malformed inverted index"  # newer SQLite looks into these too; they can be made anew
+# A search index can be made anew, so what newer versions of SQLite say of one is no damage.
+SEARCH_INDEX = re.compile("fts5: |.*inverted index for FTS5 table")
 _NAME = re.compile(r"\d{4}-\d\d-\d\d(?:-\d{6}-(by-hand|version|replaced|damaged)(?:-\d+)?)?\.db")
 
 
@@ -47,9 +48,6 @@ class Backup:
     when: float
     bytes: int
     kind: Kind
-
-    def __str__(self) -> str:
-        return f"{self.file.name} (from {at(self.when)})"
 
 
 def at(when: float) -> str:
@@ -75,10 +73,15 @@ def _copies(database: Path) -> list[Backup]:
     found = []
     for file in folder_of(database).glob("*.db"):
         if match := _NAME.fullmatch(file.name):
-            stat = file.stat()
             kind: Kind = next((kind for kind in get_args(Kind) if kind == match[1]), "daily")
-            found.append(Backup(file, stat.st_mtime, stat.st_size, kind))
+            with contextlib.suppress(FileNotFoundError):  # it made room for another meanwhile
+                found.append(_backup(file, kind))
     return sorted(found, key=lambda copy: (copy.when, copy.file.name), reverse=True)
+
+
+def _backup(file: Path, kind: Kind) -> Backup:
+    stat = file.stat()
+    return Backup(file, stat.st_mtime, stat.st_size, kind)
 
 
 # --- making ----------------------------------------------------------------------------------------------
@@ -97,14 +100,14 @@ def back_up(database: Path, kind: Kind = "by-hand") -> Backup:
                 connection.execute("vacuum into ?", [str(copy)])
             if trouble := damage(copy):
                 raise BackupFailed(f"The copy of {database} was not whole ({trouble}) and was not kept.")
-            final = settle(copy, _place(folder, kind, database))
+            settle(copy, final := _place(folder, kind, database))
     except (OSError, sqlite3.Error) as error:
         why = _why(database, error)
         raise BackupFailed(
             f"{database} could not be backed up to {folder}: {why}. Nothing was changed."
         ) from error
     _make_room(database)
-    return Backup(final, (stat := final.stat()).st_mtime, stat.st_size, kind)
+    return _backup(final, kind)
 
 
 def daily(database: Path) -> Backup | None:
@@ -148,23 +151,19 @@ def damage(file: Path, check: str = "integrity_check") -> str | None:
     """What is wrong with a database, in SQLite's words; None: nothing.
 
     Raises DatabaseTooNew before it looks, and sqlite3.Error where the file cannot be read for another reason.
-    A search index alone is no damage: see `complaints`.
+    A search index alone is no damage (see rescue.py).
     """
     try:
         if (found := version(file)) > KNOWN:
             raise DatabaseTooNew(file, found, KNOWN)
         with contextlib.closing(opened(file)) as connection:
-            wrong = [line for line in complaints(connection, check) if not line.startswith(SEARCH_INDEX)]
+            lines = [line for (line,) in connection.execute(f"pragma {check}(20)")]
     except sqlite3.DatabaseError as error:
         if error.sqlite_errorcode & 0xFF not in DAMAGED:  # the upper bits say more about the same
             raise
         return str(error)
-    return "; ".join(" ".join(line.split()) for line in wrong[:3]) or None
-
-
-def complaints(connection: sqlite3.Connection, check: str) -> list[str]:
-    """The lines of SQLite's integrity_check or quick_check but for its `ok`."""
-    return [line for (line,) in connection.execute(f"pragma {check}(20)") if line != "ok"]
+    wrong = [" ".join(line.split()) for line in lines if line != "ok" and not SEARCH_INDEX.match(line)]
+    return "; ".join(wrong[:3]) or None
 
 
 # --- taking another's place ------------------------------------------------------------------------------
@@ -181,6 +180,7 @@ def restore(database: Path, chosen: Path) -> Path | None:
             duplicate(chosen, copy)
             if trouble := damage(copy) or foreign(copy):
                 raise BackupFailed(f"{chosen} was not brought back: {trouble}. Nothing was changed.")
+            sync(copy)  # before anything is moved: what can fail shall fail now
             aside = set_aside(database, "replaced")
             settle(copy, database)
     except DatabaseTooNew as error:
@@ -210,21 +210,19 @@ def duplicate(source: Path, copy: Path) -> None:
 
 
 def set_aside(database: Path, kind: Kind) -> Path | None:
-    """Move the database and what belongs to it among the copies. None: there was nothing to move."""
+    """Move the database and what belongs to it among the copies. None: there was no database."""
     folder = folder_of(database)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if database.exists() and kind == "replaced":
+    if (there := database.exists()) and kind == "replaced":
         with contextlib.suppress(sqlite3.DatabaseError), contextlib.closing(opened(database)) as connection:
             connection.execute("pragma journal_mode = delete")  # one file is easier to bring back than three
     aside = _place(folder, kind, database)
-    moved = False
     # the file before its -wal: alone it would pass for whole, without its last words
     for ending in ("", *COMPANIONS):
         if (part := _beside(database, ending)).exists():
             part.rename(_beside(aside, ending))
-            moved = True
     sync_folder(folder)
-    return aside if moved else None
+    return aside if there else None
 
 
 @contextlib.contextmanager
@@ -243,13 +241,16 @@ def on_its_way(folder: Path) -> Iterator[Path]:
             _beside(Path(name), ending).unlink(missing_ok=True)
 
 
-def settle(copy: Path, final: Path) -> Path:
+def settle(copy: Path, final: Path) -> None:
     """Give a copy its name; whole or not at all, even when the power fails."""
-    with copy.open("rb") as file:
-        os.fsync(file.fileno())
+    sync(copy)
     copy.rename(final)
     sync_folder(final.parent)
-    return final
+
+
+def sync(file: Path) -> None:
+    with file.open("rb") as out:
+        os.fsync(out.fileno())
 
 
 def _beside(file: Path, ending: str) -> Path:

@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 
 from app.blobs import Blobs, Swept
-from app.store.backups import backups, damaged, opened
+from app.store.backups import DAMAGED, backups, damaged, opened
 from app.store.database import Database
 
 UNUSED_DAYS = 7
@@ -67,10 +67,12 @@ def _used(connection: sqlite3.Connection) -> str:
 def _needed_by_backups(database: Path) -> set[str]:
     needed: set[str] = set()
     for backup in backups(database):
-        # immutable: nobody writes to a backup, and no -shm file shall appear beside it
-        with (
-            contextlib.suppress(sqlite3.DatabaseError),  # one that cannot be read cannot be brought back
-            contextlib.closing(opened(backup.file, "mode=ro&immutable=1")) as connection,
-        ):
-            needed |= {sha256 for (sha256,) in connection.execute(_used(connection))}
+        try:
+            # immutable: nobody writes to a backup, and no -shm file shall appear beside it
+            with contextlib.closing(opened(backup.file, "mode=ro&immutable=1")) as connection:
+                needed |= {sha256 for (sha256,) in connection.execute(_used(connection))}
+        except sqlite3.DatabaseError as error:
+            if error.sqlite_errorcode & 0xFF not in DAMAGED:
+                raise  # nothing is removed while it is not known what this one needs
+            # a damaged one is never brought back
     return needed

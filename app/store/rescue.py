@@ -10,7 +10,6 @@ backups, the newest first. The damaged file is kept in every case.
 from __future__ import annotations
 
 import contextlib
-import re
 import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,11 +18,9 @@ import sqlite_utils
 
 from app.migrations import KNOWN, DatabaseTooNew, bring_up_to_date
 from app.store.backups import (
-    SEARCH_INDEX,
     Backup,
     at,
     backups,
-    complaints,
     damage,
     duplicate,
     folder_of,
@@ -32,6 +29,7 @@ from app.store.backups import (
     opened,
     set_aside,
     settle,
+    sync,
     version,
 )
 
@@ -56,19 +54,18 @@ def rescue(database: Path) -> Rescued | None:
     outside of it, such as its permissions; then nothing was changed.
     """
     if not database.exists() or database.stat().st_size == 0:
-        # a crash between the two renames below leaves none; without backups it is simply the first start
-        if not any(copy.kind != "replaced" for copy in backups(database)):
+        # a crash while one file took another's place leaves none; without copies it is the first start
+        if not backups(database):
             return None
         return _replace(database, "it was gone" if not database.exists() else "it was empty")
-    if trouble := damage(database, "quick_check"):
-        return _replace(database, trouble)
-    _mend_search(database)
-    return None
+    trouble = damage(database, "quick_check") or _mend_search(database)
+    return _replace(database, trouble) if trouble else None
 
 
 def _replace(database: Path, trouble: str) -> Rescued:
     with on_its_way(database.parent) as copy:
         source = database if _salvaged(database, copy) else _newest_whole(database, copy)
+        sync(copy)  # before anything is moved: what can fail shall fail now
         aside = set_aside(database, "damaged")
         if source is not None:
             settle(copy, database)
@@ -109,10 +106,8 @@ def _copy_rows(connection: sqlite3.Connection, source: Path) -> None:
 
 
 def _newest_whole(database: Path, copy: Path) -> Backup | None:
-    """Copy the newest backup that is whole. One that a person had replaced is not wanted back unasked."""
+    """Copy the newest backup that is whole."""
     for backup in backups(database):
-        if backup.kind == "replaced":
-            continue
         duplicate(backup.file, copy)
         with contextlib.suppress(DatabaseTooNew):
             if damage(copy) is None and foreign(copy) is None:
@@ -131,14 +126,27 @@ def _told(database: Path, trouble: str, source: Path | Backup | None, aside: Pat
         done = "It could be repaired, and all that was said is here."
     else:
         done = f"There is no good backup in {folder_of(database)}, so the chat begins empty."
-    kept = f"The damaged file was kept as {aside}." if aside is not None else ""
-    fresh = "" if aside or not source else f"To begin afresh, move {folder_of(database)} away as well."
-    return " ".join(filter(None, (happened, done, kept, fresh)))
+    kept = f"The damaged file was kept as {aside}. Until you delete it no picture or video is removed."
+    fresh = f"To begin afresh, move {folder_of(database)} away as well."
+    return " ".join((happened, done, kept if aside is not None else fresh))
 
 
-def _mend_search(database: Path) -> None:
-    """Make a damaged search index anew from the rows it was made of."""
+def _mend_search(database: Path) -> str | None:
+    """Make a search index anew that is damaged: nothing else looks into it, and no message could be written.
+
+    Returns what is wrong with one that could not be made anew.
+    """
+    tables = "select name from sqlite_master where sql like 'create virtual table % using fts5%'"
     with contextlib.closing(opened(database)) as connection:
-        for line in complaints(connection, "quick_check"):
-            if match := re.fullmatch(rf"{SEARCH_INDEX} for FTS5 table main\.(\w+)", line):
-                connection.execute(f"insert into {match[1]}({match[1]}) values ('rebuild')")
+        for (name,) in connection.execute(tables).fetchall():
+            # 1: compared with the rows that it was made of
+            check = f"insert into {name}({name}, rank) values ('integrity-check', 1)"
+            try:
+                connection.execute(check)
+            except sqlite3.DatabaseError:
+                try:
+                    connection.execute(f"insert into {name}({name}) values ('rebuild')")
+                    connection.execute(check)
+                except sqlite3.DatabaseError as error:
+                    return str(error)
+    return None
