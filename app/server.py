@@ -47,6 +47,7 @@ log = logging.getLogger(__name__)
 HOST = "127.0.0.1"
 PORTS_TRIED = 20
 SHUTDOWN_SECONDS = 1  # uvicorn waits that long for open event streams, and an open page always has one
+TIDY_SECONDS = 10  # the end of the app waits so long for a backup that is being made
 UPLOAD_LIMIT = "2gb"
 # A browser runs script in these if we serve them under our own address, so they are only ever downloads.
 ACTIVE_MEDIA = ("image/svg",)
@@ -129,7 +130,7 @@ def _run(
         (config.home / "run.json").unlink(missing_ok=True)
         jobs.close(SHUTDOWN_SECONDS)
         engine.close()
-        tidying.join(SHUTDOWN_SECONDS)
+        tidying.join(TIDY_SECONDS)
     return 0
 
 

@@ -20,7 +20,7 @@ import pytest
 
 from app import server
 from app.blobs import Blobs
-from app.store import Store
+from app.store import Store, backups
 from app.turn import Draft, begin
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -181,6 +181,7 @@ def test_a_second_start_opens_the_first_ones_window(home: Path) -> None:
         assert other != first and other.split("?")[0] == first.split("?")[0]
         assert [Client().get(link)[0] for link in (first, other, first)] == [200, 200, 401]
     assert not (home / "run.json").exists()
+    assert [copy.kind for copy in backups(home / "glmchat.db")] == ["daily"]
 
 
 @pytest.mark.slow
