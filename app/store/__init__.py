@@ -29,14 +29,15 @@ from app.store.values import (
     UnknownMessage,
     ulid,
 )
+from app.store.whole import Node, Tree, Whole
 
 # The disk is full, or gone: what was to be written was not, and may be written later. Of SQLite's errors the
 # only one that a caller can do something about.
 DiskTrouble = sqlite3.OperationalError
 
 
-class Store(Turns, History, Searching, Garbage):
-    """The database of one person: turns, the sidebar, the search, settings, removing what is not needed."""
+class Store(Turns, History, Searching, Whole, Garbage):
+    """The database of one person: turns, sidebar, search, whole conversations, settings, and sweeping."""
 
     def setting(self, key: str, default: Any = None) -> Any:
         with self._lock:
@@ -50,7 +51,7 @@ class Store(Turns, History, Searching, Garbage):
 
 __all__ = [
     "CUT", "TRASH_DAYS", "UNUSED_DAYS", "Backup", "BackupFailed", "Begun", "Conversation", "DiskTrouble",
-    "Found",
-    "Message", "Part", "PartType", "Rescued", "Status", "StillAnswering", "Store", "StoredBlob",
-    "UnknownConversation", "UnknownMessage", "back_up", "backups", "daily", "rescue", "restore", "ulid",
+    "Found", "Message", "Node", "Part", "PartType", "Rescued", "Status", "StillAnswering", "Store",
+    "StoredBlob", "Tree", "UnknownConversation", "UnknownMessage", "back_up", "backups", "daily", "rescue",
+    "restore", "ulid",
 ]  # fmt: skip

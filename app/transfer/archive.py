@@ -1,0 +1,191 @@
+"""Our own export: conversations as JSON and back, nothing of them lost.
+
+Knows: the format, its version, and what a part or a number may be to be taken over from a file.
+Does not know: the zip around it, where media lie, the database.
+
+    {"format": "glm-chat", "version": 1, "conversations": [{"title", "created_at", "updated_at", "pinned",
+     "folder", "head", "messages": [{"parent", "role", "status", "created_at", "parts", "options", "reason",
+     "stats"}]}]}
+
+Times are seconds since 1970. `parent` and `head` are places in `messages`; a parent stands before its
+children, null begins a conversation. A part is {"type", "text", "sha256", "data"}; a picture's or video's
+bytes lie beside the JSON as media/<sha256>.<ending>. What is empty is left out.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from typing import Any, cast, get_args
+
+from app.store import Node, Part, PartType, Tree
+from app.store.turns import STATS
+from app.store.values import ENDED
+from app.transfer.loose import (
+    BadImport,
+    Broken,
+    Chat,
+    File,
+    Said,
+    dicts,
+    file_name,
+    note,
+    one_line,
+    seconds,
+    storable,
+    words,
+)
+from app.transfer.media import EXTENSIONS
+
+FORMAT, VERSION = "glm-chat", 1
+MAX_DATA = 1 << 20  # characters of JSON in one part's data or one answer's options
+WHOLE = tuple(name for name in STATS if name.endswith(("_tokens", "_bytes")))  # integer columns
+LARGEST = 1 << 62  # what an integer column takes, and no count of tokens or bytes comes near
+
+
+# --- out -------------------------------------------------------------------------------------------------
+
+
+def opening(made: float) -> str:
+    """The document up to its conversations. made: seconds since 1970."""
+    return json.dumps({"format": FORMAT, "version": VERSION, "made": made})[:-1] + ', "conversations": [\n'
+
+
+CLOSING = "\n]}\n"
+
+
+def told(tree: Tree) -> str:
+    """One conversation as JSON on one line. An answer that is still arriving is `interrupted` in it."""
+    about = {"title": tree.title, "created_at": tree.created_at, "updated_at": tree.updated_at}
+    about |= _filled({"pinned": tree.pinned, "folder": tree.folder})
+    whole = {**about, "head": tree.head, "messages": [_message(node) for node in tree.nodes]}
+    return storable(json.dumps(whole, ensure_ascii=False))
+
+
+def _message(node: Node) -> dict[str, Any]:
+    status = "interrupted" if node.status == "streaming" else node.status
+    told = {"parent": node.parent, "role": node.role, "status": status, "created_at": node.created_at}
+    parts = [_filled(asdict(part)) for part in node.parts]
+    rest = {"parts": parts, "options": dict(node.options), "reason": node.reason, "stats": dict(node.stats)}
+    return told | _filled(rest)
+
+
+def _filled(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value}
+
+
+# --- in --------------------------------------------------------------------------------------------------
+
+
+def is_ours(document: Any) -> bool:
+    return isinstance(document, dict) and document.get("format") == FORMAT
+
+
+def conversations(document: dict[str, Any]) -> list[Any]:
+    """Its conversations, unread. Raises BadImport where a newer app wrote it, or there is no list."""
+    version, found = document.get("version"), document.get("conversations")
+    if isinstance(version, int) and version > VERSION:
+        raise BadImport(
+            f"This export was made by a newer GLM Chat (its version is {version}, this one reads up to "
+            f"{VERSION}). Nothing was imported. Update the app and try again."
+        )
+    if not isinstance(found, list):
+        raise BadImport("This export of GLM Chat has no list of conversations in it. Nothing was imported.")
+    return found
+
+
+def read(value: dict[str, Any]) -> Chat:
+    """A conversation from its JSON. Raises Broken where it cannot be one."""
+    messages = value.get("messages")
+    if not isinstance(messages, list):
+        raise Broken("it has no list of messages.")
+    head = value.get("head")
+    return Chat(
+        one_line(value.get("title")),
+        tuple(_said(n, message) for n, message in enumerate(messages)),
+        str(head) if isinstance(head, int) else None,
+        seconds(value.get("created_at")),
+        seconds(value.get("updated_at")),
+        value.get("pinned") is True,
+        one_line(value.get("folder")) or None,
+    )
+
+
+def _said(place: int, message: Any) -> Said:
+    if not isinstance(message, dict) or message.get("role") not in ("user", "assistant"):
+        raise Broken(f"its message {place + 1} is not one.")
+    parent, status = message.get("parent"), message.get("status")
+    reason = message.get("reason")
+    return Said(
+        str(place),
+        None if parent is None else str(parent)[:20],
+        message["role"],
+        tuple(_part(part) for part in dicts(message.get("parts"))),
+        seconds(message.get("created_at")),
+        status if status in ENDED else "interrupted",
+        _object(message.get("options")),
+        words(reason)[:100] if isinstance(reason, str) else None,
+        _stats(message.get("stats")),
+    )
+
+
+def _part(part: dict[str, Any]) -> Part | File:
+    kind, sha256, data = part.get("type"), part.get("sha256"), _data(part.get("data"))
+    if not isinstance(kind, str) or kind not in get_args(PartType):
+        return note(kind if isinstance(kind, str) else "")
+    if kind in ("image", "video"):
+        if not isinstance(sha256, str) or len(sha256) != 64 or set(sha256) - set("0123456789abcdef"):
+            return note(str(data.get("name") or kind))
+        return File(sha256, sha256, data)
+    return Part(cast(PartType, kind), words(part.get("text")), None, data)
+
+
+def _data(value: Any) -> dict[str, Any]:
+    """What is known of a part. Names that the app reads hold what it expects, or are left out."""
+    data = _object(value)
+    right: dict[str, Callable[[Any], bool]] = {
+        "name": lambda v: isinstance(v, str) and v != "",
+        "media_type": lambda v: isinstance(v, str) and v in EXTENSIONS,
+        "seconds": lambda v: _number(v) and 0 <= v < 1e9,
+        "over": lambda v: isinstance(v, bool),
+        "kind": lambda v: isinstance(v, str),
+        "image": lambda v: isinstance(v, int) and 0 <= v < 1e6,
+        "label": lambda v: isinstance(v, str),
+        "boxes": lambda v: isinstance(v, list) and all(map(_place, v)),
+    }
+    if isinstance(data.get("name"), str):
+        data["name"] = file_name(data["name"])
+    return {name: held for name, held in data.items() if name not in right or right[name](held)}
+
+
+def _place(box: Any) -> bool:
+    return isinstance(box, list) and len(box) in (2, 4) and all(_number(at) and 0 <= at <= 1000 for at in box)
+
+
+def _object(value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        return {}
+    try:
+        plain = json.dumps(value, allow_nan=False)
+    except (ValueError, RecursionError):
+        return {}
+    if len(plain) > MAX_DATA:
+        return {}
+    return value if "\\ud" not in plain else dict(json.loads(storable(json.dumps(value, ensure_ascii=False))))
+
+
+def _stats(value: Any) -> dict[str, float]:
+    given = _object(value)
+    return {
+        name: given[name]
+        for name in STATS
+        if _number(given.get(name))
+        and 0 <= given[name] < LARGEST
+        and (name not in WHOLE or isinstance(given[name], int))
+    }
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
