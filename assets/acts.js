@@ -97,10 +97,11 @@ function decorate() {
   rows.forEach((row, n) => {
     const message = messages[n], old = row.querySelector(':scope > .acts');
     const fits = message && row.classList.contains(message.role === 'user' ? 'user-row' : 'bot-row');
-    if (!fits) return old?.remove();
+    if (!fits) return row.querySelectorAll(':scope > .acts, :scope > .places').forEach((node) => node.remove());
     if (old?.dataset.for === JSON.stringify(message)) return;
     old?.remove();
-    row.append(bar(message));
+    row.querySelectorAll(':scope > .places').forEach((node) => node.remove());
+    row.append(...message.figures.map(window.glmchat.figure), bar(message));
   });
 }
 let asked = false;

@@ -93,6 +93,7 @@
       watchScroll();
       nameThumbnails();
       markNotes();
+      window.glmchat.markLinks();
     });
   }).observe(root, { subtree: true, childList: true, attributes: true, attributeFilter: ['src'] });
 

@@ -14,14 +14,16 @@ from typing import Any
 from app.jobs import Jobs
 from app.store import CUT, Message, Store
 from app.turn import Draft
+from app.ui.boxes import figures
 
 
 def offered(path: Sequence[Message]) -> list[dict[str, Any]]:
     """For each message in order what acts.js draws under it.
 
     {id, role, variants: ids, at: its index among them, text: of a question, more: whether an answer can go
-    on, cost: of an answer, in words}.
+    on, cost: of an answer, in words, figures: the pictures an answer points at, see boxes.py}.
     """
+    drawn = figures(path)
     return [
         {
             "id": message.id,
@@ -31,6 +33,7 @@ def offered(path: Sequence[Message]) -> list[dict[str, Any]]:
             "text": _words(message) if message.role == "user" else "",
             "more": message is path[-1] and can_go_on(message),
             "cost": cost(message),
+            "figures": drawn.get(message.id, []),
         }
         for message in path
         if message.status != "streaming"

@@ -95,7 +95,8 @@ def styles() -> str:
 
 
 def head() -> str:
-    return f"<script>{(ASSETS / 'page.js').read_text(encoding='utf-8')}</script>"
+    scripts = ((ASSETS / name).read_text(encoding="utf-8") for name in ("page.js", "places.js"))
+    return "".join(f"<script>{script}</script>" for script in scripts)
 
 
 def build(demo_model: bool) -> Page:

@@ -15,6 +15,7 @@ from typing import Any
 
 from app.store import Message, Part
 from app.turn import SELF_INFLICTED, Live
+from app.ui import boxes
 from mlx_backend import Progress
 
 Shown = dict[str, Any]  # one message of a gr.Chatbot
@@ -93,11 +94,12 @@ def progress(at: Progress) -> str:
 def _said(parts: Sequence[Part], over: bool) -> list[Shown]:
     shown: list[Shown] = []
     words = ""
+    places = {id(part): boxes.marks(first, len(part.data["boxes"])) for part, first in boxes.numbered(parts)}
     for part in parts:
         if part.type == "reasoning":
             shown.append(_thought(part, over))
         elif part.type in ("text", "box"):
-            words += part.text
+            words += places.get(id(part), part.text)
     if words.strip():
         shown.append({"role": "assistant", "content": [{"type": "text", "text": words}]})
     return shown

@@ -14,7 +14,18 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent))
 
 from app.config import Config
 from app.server import serve
-from mlx_backend import Answer, BadMedia, Done, EngineStopped, FakeEngine, Progress, Reasoning, Request, Text
+from mlx_backend import (
+    Answer,
+    BadMedia,
+    Boxes,
+    Done,
+    EngineStopped,
+    FakeEngine,
+    Progress,
+    Reasoning,
+    Request,
+    Text,
+)
 from mlx_backend.fake import Step
 
 LONG = 120  # words of a long answer, 30 ms each: time enough to reload in the middle
@@ -25,6 +36,18 @@ HOSTILE = (
     "${window.pwned='template'} {{constructor.constructor('window.pwned=1')()}} "
     "<style>@import 'TRACKER/x.css';</style> <b style='background:url(TRACKER/b.png)'>the end</b>"
 )
+
+
+SQUARE, CIRCLE, TIP = (421, 277, 673, 723), (93, 277, 345, 723), (844, 333)
+POINTED = [
+    Answer("The blue square: "),
+    Answer("[[421,277,673,723]]", boxed=True),
+    Boxes(0, (SQUARE,), "The blue square"),
+    Answer("\nOthers: "),
+    Answer("[[93,277,345,723],[844,333]]", boxed=True),
+    Boxes(0, (CIRCLE, TIP), "<img src=x onerror=window.pwned=1>"),
+    Answer("."),
+]
 
 
 def script(request: Request) -> Sequence[Step]:
@@ -40,6 +63,8 @@ def script(request: Request) -> Sequence[Step]:
         return [Answer(HOSTILE.replace("TRACKER", re.findall(r"http://\S+", question)[0]))]
     if "wait" in question:
         return [Progress("prefill", 3200, 9800), 30.0, Answer("too late")]
+    if "point" in question:
+        return [*POINTED, Done("stop")]
     if "bad picture" in question:
         return [BadMedia("broken.png", "the file ends in the middle of the picture. Save it again.")]
     if "die" in question:
