@@ -377,6 +377,56 @@ def test_damaged_zips_are_a_sentence(here: Home, tmp_path: Path) -> None:
             assert str(error).endswith(".")
 
 
+def test_a_locked_zip_says_so(here: Home, tmp_path: Path) -> None:
+    whole = bytearray(packed(tmp_path / "x.zip", {"conversations.json": ours(spoken(TEXT))}).read_bytes())
+    whole[6] |= 1  # the flag in the entry's own header
+    whole[whole.index(b"PK\x01\x02") + 8] |= 1  # and in the directory
+    (tmp_path / "x.zip").write_bytes(whole)
+    with pytest.raises(BadImport, match="locked with a password"):
+        here.take(tmp_path / "x.zip")
+
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.just("text"),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["type", "text", "sha256", "data", "name", "boxes", "seconds"]), inner
+        )
+    ),
+    max_leaves=15,
+)
+MESSAGE = st.fixed_dictionaries(
+    {
+        "role": st.sampled_from(["user", "assistant"]),
+        "parent": st.none() | st.integers(-1, 4) | ANYTHING,
+        "parts": st.lists(ANYTHING, max_size=3),
+        "status": ANYTHING | st.sampled_from(["complete", "error"]),
+    },
+    optional={name: ANYTHING for name in ("created_at", "options", "reason", "stats")},
+)
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.fixed_dictionaries(
+        {"messages": st.lists(MESSAGE | MESSAGE | ANYTHING, max_size=5)},
+        optional={
+            name: ANYTHING for name in ("title", "head", "created_at", "updated_at", "pinned", "folder")
+        },
+    )
+)
+def test_anything_is_taken_or_skipped(here: Home, tmp_path: Path, value: dict[str, Any]) -> None:
+    before = here.store.every_conversation()
+    result = here.take(written(tmp_path / "x.json", ours(value)))
+    assert result.conversations + result.already_there + len(result.skipped) == 1
+    assert not any("log" in why for why in result.skipped)  # nothing was unexpected
+    for conversation in set(here.store.every_conversation()) - set(before):
+        path = here.store.path(conversation)
+        assert [message.role for message in path] == ["user", "assistant"] * (len(path) // 2)
+        here.store.begin_turn(conversation, "", (Part("text", "and on"),))
+
+
 def test_bombs_are_not_unpacked(here: Home, tmp_path: Path) -> None:
     def refused(entries: dict[str, Any], limits: Limits, why: str) -> None:
         with pytest.raises(BadImport, match=why):

@@ -26,13 +26,14 @@ from app.transfer.loose import (
     dicts,
     fenced,
     file_name,
+    kind_of,
     note,
     one_line,
     seconds,
     words,
 )
 
-_ROLES: dict[Any, Literal["user", "assistant"]] = {
+_ROLES: dict[str, Literal["user", "assistant"]] = {
     "user": "user",
     "assistant": "assistant",
     "tool": "assistant",
@@ -90,7 +91,7 @@ def _said(name: str, parent: str | None, node: dict[str, Any]) -> Said:
     message = found if isinstance(found, dict) else {}
     author = message.get("author")
     who = author.get("role") if isinstance(author, dict) else None
-    role = _ROLES.get(who) if isinstance(who, str) else None
+    role = _ROLES.get(kind_of(who))
     parts = tuple(_parts(message, who == "tool")) if role and not _hidden(message) else ()
     return Said(name, parent, role if parts else None, parts, seconds(message.get("create_time")))
 
@@ -107,7 +108,7 @@ def _hidden(message: dict[str, Any]) -> bool:
 def _parts(message: dict[str, Any], by_tool: bool) -> Iterator[Part | File]:
     found = message.get("content")
     content = found if isinstance(found, dict) else {}
-    kind, recipient = content.get("content_type"), message.get("recipient")
+    kind, recipient = kind_of(content.get("content_type")), message.get("recipient")
     if kind in _SILENT:
         return
     if kind == "thoughts":
@@ -121,9 +122,9 @@ def _parts(message: dict[str, Any], by_tool: bool) -> Iterator[Part | File]:
         yield note(f"use of the tool {one_line(recipient) or 'of an unknown name'}")
     elif kind in ("text", "multimodal_text"):
         yield from _attached(message, content)
-        yield from _pieces(content, _by_person(message))
+        yield from _pieces(message, content, _by_person(message))
     else:
-        yield note(kind if isinstance(kind, str) else "")
+        yield note(kind)
 
 
 def _by_person(message: dict[str, Any]) -> bool:
@@ -142,7 +143,7 @@ def _thoughts(content: dict[str, Any]) -> Iterator[Part]:
 
 def _tool(message: dict[str, Any], content: dict[str, Any]) -> Iterator[Part | File]:
     """What a tool gives back is taken where pictures are in it, else only named."""
-    pieces = tuple(_pieces(content, False))
+    pieces = tuple(_pieces(message, content, False))
     if any(isinstance(piece, File) for piece in pieces):
         yield from pieces
     else:
@@ -151,20 +152,23 @@ def _tool(message: dict[str, Any], content: dict[str, Any]) -> Iterator[Part | F
         yield note(f"use of the tool {name or 'of an unknown name'}")
 
 
-def _pieces(content: dict[str, Any], by_person: bool) -> Iterator[Part | File]:
+def _pieces(message: dict[str, Any], content: dict[str, Any], by_person: bool) -> Iterator[Part | File]:
     parts = content.get("parts")
+    attached = dicts(_metadata(message).get("attachments"))
+    names = {kind_of(one.get("id")): file_name(one.get("name")) for one in attached}
     for piece in parts if isinstance(parts, list) else ():
         if isinstance(piece, str):
             if text := _CITATION.sub("", words(piece)).strip():
                 yield Part("text", text)
         elif isinstance(piece, dict):
-            yield from _piece(piece, by_person)
+            yield from _piece(piece, by_person, names)
 
 
-def _piece(piece: dict[str, Any], by_person: bool) -> Iterator[Part | File]:
-    kind, pointer = piece.get("content_type"), piece.get("asset_pointer")
+def _piece(piece: dict[str, Any], by_person: bool, names: dict[str, str]) -> Iterator[Part | File]:
+    kind, pointer = kind_of(piece.get("content_type")), piece.get("asset_pointer")
     if kind in _POINTERS and isinstance(pointer, str):
-        yield File(pointer[:500])
+        name = next((names[one] for one in _ID.findall(pointer) if names.get(one)), "")
+        yield File(pointer[:500], None, {"name": name} if name else {})
         if not by_person:  # the model's later answers may speak of it
             yield Part("text", f"\n\n[{_POINTERS[kind]}: {_prompt(piece)}]")
     elif kind in _SOUND:
@@ -172,7 +176,7 @@ def _piece(piece: dict[str, Any], by_person: bool) -> Iterator[Part | File]:
     elif text := words(piece.get("text")).strip():
         yield Part("text", text)
     else:
-        yield note(kind if isinstance(kind, str) else "")
+        yield note(kind)
 
 
 def _prompt(piece: dict[str, Any]) -> str:
@@ -193,11 +197,10 @@ def _attached(message: dict[str, Any], content: dict[str, Any]) -> Iterator[Part
         for name in _ID.findall(pointer)
     }
     for attachment in dicts(_metadata(message).get("attachments")):
-        name, key = file_name(attachment.get("name")), attachment.get("id")
+        name, key = file_name(attachment.get("name")), kind_of(attachment.get("id"))
         if key in shown:
             continue
-        kind = attachment.get("mime_type")
-        if isinstance(kind, str) and kind.startswith(("image/", "video/")) and isinstance(key, str):
+        if key and kind_of(attachment.get("mime_type")).startswith(("image/", "video/")):
             yield File(key[:500], None, {"name": name} if name else {})
         else:
             yield note(name or "an attachment")

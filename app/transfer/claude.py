@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import mimetypes
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal
 
 from app.store import Part
 from app.transfer.loose import (
@@ -25,13 +25,14 @@ from app.transfer.loose import (
     dicts,
     fenced,
     file_name,
+    kind_of,
     note,
     one_line,
     seconds,
     words,
 )
 
-_ROLES = {"human": "user", "user": "user", "assistant": "assistant"}
+_ROLES: dict[str, Literal["user", "assistant"]] = {"human": "user", "user": "user", "assistant": "assistant"}
 _SILENT = ("token_budget", "flag")  # kinds of content in which nothing is said
 
 
@@ -72,13 +73,12 @@ def _named(message: dict[str, Any]) -> bool:
 
 
 def _said(name: str, parent: str | None, message: dict[str, Any]) -> Said:
-    sender = message.get("sender")
-    role = _ROLES.get(sender) if isinstance(sender, str) else None
+    role = _ROLES.get(kind_of(message.get("sender")))
     parts = tuple(_parts(message)) if role else ()
     return Said(
         name,
         parent,
-        role if parts else None,  # type: ignore[arg-type]
+        role if parts else None,
         parts,
         seconds(message.get("created_at")),
     )
@@ -107,16 +107,15 @@ def _attached(message: dict[str, Any]) -> Iterator[Part | File]:
         if name in given:
             continue
         given.add(name)
-        uuid = file.get("file_uuid")
         kind = (mimetypes.guess_type(name)[0] or "").split("/")[0]
         if kind in ("image", "video"):
-            yield File(uuid if isinstance(uuid, str) else name, None, {"name": name})
+            yield File(kind_of(file.get("file_uuid"))[:500] or name, None, {"name": name})
         else:
             yield note(name or "a file")
 
 
 def _block(block: dict[str, Any]) -> Iterator[Part]:
-    kind = block.get("type")
+    kind = kind_of(block.get("type"))
     if kind == "thinking":
         if thought := words(block.get("thinking")).strip():
             yield Part("reasoning", thought)
@@ -125,7 +124,7 @@ def _block(block: dict[str, Any]) -> Iterator[Part]:
     elif text := words(block.get("text")).strip():
         yield Part("text", text)
     elif kind not in ("text", *_SILENT):
-        yield note(kind if isinstance(kind, str) else "")
+        yield note(kind)
 
 
 def _tool(block: dict[str, Any]) -> Part:

@@ -169,7 +169,7 @@ class _Importing:
             self._keep(grow(read(value), self._media.settle))
         except Broken as error:
             self._skipped.append(f"{title}: {error}")
-        except (TypeError, ValueError, KeyError, IndexError, AttributeError, RecursionError):
+        except (TypeError, ValueError, LookupError, AttributeError, ArithmeticError, RecursionError):
             log.exception("a conversation could not be imported")
             self._skipped.append(
                 f"{title}: it is not built as conversations are. The details are in the log."

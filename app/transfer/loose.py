@@ -43,7 +43,7 @@ class File:
 
     @property
     def name(self) -> str:
-        return str(self.data.get("name") or "a file")
+        return str(self.data.get("name") or "a picture or video")
 
 
 @dataclass(frozen=True)
@@ -114,6 +114,11 @@ def seconds(value: Any) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     return float(value) if 0 <= value < LATEST and math.isfinite(value) else None
+
+
+def kind_of(value: Any) -> str:
+    """The name of a kind; "" where it is no text."""
+    return value if isinstance(value, str) else ""
 
 
 def dicts(value: Any) -> list[dict[str, Any]]:
