@@ -176,7 +176,7 @@ def _mount_window(app: FastAPI, config: Config, store: Store, jobs: Jobs, port: 
     from app.ui import handlers, layout
 
     page = layout.build(config.is_demo)
-    handlers.wire(page, handlers.Handlers(store, jobs))
+    handlers.wire(page, handlers.Handlers(store, jobs, config.home))
     gr.mount_gradio_app(
         app,
         page.demo,

@@ -12,13 +12,14 @@ import mimetypes
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
 import mlx_backend as backend
 from app import disk
 from app.blobs import Blobs
+from app.choices import Choices, read
 from app.store import Begun, DiskTrouble, Message, Part, PartType, Status, Store, StoredBlob
 from mlx_backend import BackendError, BadMedia, Reply
 
@@ -70,7 +71,7 @@ class Draft:
 
     text: str
     files: tuple[Path, ...] = ()
-    thinking: bool = True
+    choices: Choices = field(default_factory=Choices)
     kept: tuple[Part, ...] = ()
     instead_of: str | None = None
 
@@ -105,7 +106,7 @@ def begin(store: Store, blobs: Blobs, conversation_id: str | None, draft: Draft)
     parts = [*draft.kept, *added]
     if text:
         parts.append(Part("text", text))
-    options = {"thinking": draft.thinking}
+    options = draft.choices.options()
     try:
         return store.begin_turn(
             conversation_id, title_of(draft), parts, stored, options, instead_of=draft.instead_of
@@ -164,7 +165,17 @@ def request(path: Sequence[Message], blobs: Blobs) -> backend.Request:
         words, reasoning = _answered(answer), _reasoning(answer)
         if words or (reasoning and answer is path[-1]):
             messages.append(backend.Message("assistant", words, reasoning=reasoning))
-    return backend.Request(tuple(messages), thinking=bool(path[-1].options.get("thinking", True)))
+    choices = read(path[-1].options)
+    if choices.system:
+        messages.insert(0, backend.Message("system", (backend.Text(choices.system),)))
+    return backend.Request(
+        tuple(messages),
+        thinking=choices.thinking,
+        sampling=choices.sampling,
+        max_tokens=choices.max_tokens,
+        thinking_budget=choices.thinking_budget or None,
+        max_image_tokens=choices.max_image_tokens,
+    )
 
 
 def _left_out(answer: Message) -> bool:

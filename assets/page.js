@@ -15,6 +15,13 @@
   applyTheme();
   dark.addEventListener('change', applyTheme);
 
+  const setTheme = (name) => { write('theme', name); applyTheme(); };  // '' is the system's
+
+  // --- text size: of messages and the composer, in pixels ---
+  const applyText = () => root.style.setProperty('--text', `${Number(read('text')) || 15}px`);
+  applyText();
+  const setText = (size) => { write('text', size); applyText(); };
+
   // --- sidebar: open on a desk, a drawer on a phone ---
   const setSidebar = (open) => root.classList.toggle('side-closed', !open);
   setSidebar(!phone.matches && read('sidebar') !== 'closed');
@@ -24,12 +31,13 @@
     setSidebar(open);
     if (!phone.matches) write('sidebar', open ? 'open' : 'closed');
   };
-  window.glmchat = { closeDrawer: () => phone.matches && setSidebar(false) };
+  window.glmchat = { closeDrawer: () => phone.matches && setSidebar(false), setTheme, setText };
 
   document.addEventListener('click', (event) => {
     const what = event.target.closest?.('[data-do]')?.dataset.do;
     if (what === 'sidebar') return toggleSidebar();
-    if (what === 'theme') { write('theme', theme() === 'dark' ? 'light' : 'dark'); return applyTheme(); }
+    if (what === 'theme') return setTheme(theme() === 'dark' ? 'light' : 'dark');
+    if (what === 'settings') return window.glmchat.settings?.();
     if (event.target.closest?.('#new-chat')) window.glmchat.closeDrawer();
     // on a phone, a tap beside the drawer closes it
     if (phone.matches && !root.classList.contains('side-closed') && event.target.closest?.('#main')) setSidebar(false);
@@ -136,6 +144,7 @@
       setSidebar(true);
       return document.querySelector('.find input')?.focus();
     }
+    if ((event.metaKey || event.ctrlKey) && key === ',') { event.preventDefault(); return window.glmchat.settings?.(); }
     // a browser keeps Ctrl-N and Cmd-N for itself: with Shift it reaches every page, without it an app's own window
     if ((event.metaKey || event.ctrlKey) && ((event.shiftKey && key === 'o') || (!event.shiftKey && key === 'n'))) {
       event.preventDefault();
@@ -143,7 +152,7 @@
       return setTimeout(() => document.querySelector('#box textarea')?.focus(), 0);
     }
     if (event.key === 'Enter' && event.target.closest?.('#box')) pinned = true;
-    if (event.key !== 'Escape' || document.querySelector(':popover-open')) return;  // it closes that first
+    if (event.key !== 'Escape' || document.querySelector(':popover-open, dialog[open]')) return;  // it closes that first
     if (phone.matches && !root.classList.contains('side-closed')) return setSidebar(false);
     document.querySelector('#box .stop-button')?.click();
   });

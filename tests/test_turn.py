@@ -10,6 +10,7 @@ import pytest
 
 from app import turn
 from app.blobs import Blobs
+from app.choices import Choices
 from app.store import Message, Part, Store
 from app.turn import BadDraft, Cancel, Draft, Live
 from mlx_backend import (
@@ -92,9 +93,9 @@ def test_past_turns_go_back_as_they_were(store: Store, blobs: Blobs, tmp_path: P
     engine = FakeEngine(
         [Reasoning("look"), Answer("At "), Answer("[[1,2]]", boxed=True), Answer(" there")], [Answer("ok")]
     )
-    conversation, stored, _ = answer(store, blobs, engine, Draft("Where?", (clip,), thinking=False))
+    conversation, stored, _ = answer(store, blobs, engine, Draft("Where?", (clip,), Choices(thinking=False)))
     assert [part.type for part in stored.parts] == ["reasoning", "text", "box", "text"]
-    answer(store, blobs, engine, Draft("Sure?", thinking=True), conversation)
+    answer(store, blobs, engine, Draft("Sure?"), conversation)
     question, reply, again = engine.requests[1].messages
     assert isinstance(question.content[0], Video) and question.thinking is False
     assert reply.content == (Text("At "), Boxed("[[1,2]]"), Text(" there"))

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from app.choices import Choices
 from app.jobs import Jobs
 from app.store import CUT, Message, Store
 from app.turn import Draft
@@ -64,7 +65,7 @@ def cost(answer: Message) -> str:
     return " · ".join(words)
 
 
-def act(event: Any, store: Store, jobs: Jobs, conversation: str, thinking: bool) -> None:
+def act(event: Any, store: Store, jobs: Jobs, conversation: str, choices: Choices) -> None:
     """Do what an action says. Unknown actions do nothing.
 
     Raises what the store and jobs.start raise; then nothing was written.
@@ -73,7 +74,7 @@ def act(event: Any, store: Store, jobs: Jobs, conversation: str, thinking: bool)
     if not isinstance(target, str):
         return
     if action == "again":
-        jobs.again(conversation, target, {"thinking": thinking})
+        jobs.again(conversation, target, choices.options())
     elif action == "more":
         jobs.go_on(conversation, target)
     elif action == "look":
@@ -82,7 +83,7 @@ def act(event: Any, store: Store, jobs: Jobs, conversation: str, thinking: bool)
         question = next((m for m in store.path(conversation) if m.id == target and m.role == "user"), None)
         if question is not None:
             kept = tuple(part for part in question.parts if part.sha256 is not None)
-            jobs.start(conversation, Draft(text, thinking=thinking, kept=kept, instead_of=target))
+            jobs.start(conversation, Draft(text, choices=choices, kept=kept, instead_of=target))
 
 
 def _words(question: Message) -> str:

@@ -19,6 +19,7 @@ from app.store import Message, StillAnswering, Store, UnknownConversation, Unkno
 from app.turn import BadDraft, Draft
 from app.ui import acts, examples, messages
 from app.ui.layout import EMPTY, Page
+from app.ui.settings import Settings
 from app.ui.sidebar import Sidebar
 
 Update = Any  # what Gradio takes for one output
@@ -37,10 +38,11 @@ class Handlers:
     """One per app. The view of each open page is kept here: a late repaint of a conversation that is no
     longer on screen must never happen, and Gradio's own `cancels` comes ~200 ms too late to ensure that."""
 
-    def __init__(self, store: Store, jobs: Jobs) -> None:
+    def __init__(self, store: Store, jobs: Jobs, home: Path) -> None:
         self._store = store
         self._jobs = jobs
         self._sidebar = Sidebar(store)
+        self._settings = Settings(store, home)
         self._view: dict[str, str | None] = {}  # session -> conversation on screen
 
     def load(self, request: gr.Request) -> tuple[Update, ...]:
@@ -53,6 +55,9 @@ class Handlers:
 
     def new(self, request: gr.Request) -> tuple[Update, ...]:
         return self._show(None, request)
+
+    def settings(self, event: gr.EventData) -> Update:
+        return self._settings.act(event)
 
     def search(self, event: gr.EventData, conversation: str | None) -> Update:
         return self._sidebar.search(getattr(event, "asked", None), conversation)
@@ -76,7 +81,8 @@ class Handlers:
         value = value or {}
         files = tuple(Path(file) for file in value.get("files") or ())
         try:
-            job = self._jobs.start(conversation, Draft(str(value.get("text") or ""), files, bool(thinking)))
+            draft = Draft(str(value.get("text") or ""), files, self._settings.choices(bool(thinking)))
+            job = self._jobs.start(conversation, draft)
         except (BadDraft, UnknownConversation, StillAnswering) as refused:
             return (*[gr.skip()] * 7, str(refused), gr.skip())
         self._store.set_setting("thinking", bool(thinking))
@@ -96,7 +102,8 @@ class Handlers:
     ) -> tuple[Update, ...]:
         """Edit a question, answer again, go on, or look at another variant."""
         try:
-            acts.act(event, self._store, self._jobs, conversation or "", bool(thinking))
+            choices = self._settings.choices(bool(thinking))
+            acts.act(event, self._store, self._jobs, conversation or "", choices)
         except (BadDraft, UnknownConversation, UnknownMessage, StillAnswering) as refused:
             return (*[gr.skip()] * 7, str(refused), gr.skip())
         return self._show(conversation, request)
@@ -192,6 +199,9 @@ def wire(page: Page, handlers: Handlers) -> None:
         )
         changed = page.acts.turn_action(
             handlers.turn_action, [page.conversation, page.thinking], page_parts, **QUIET
+        )
+        page.settings.settings_action(
+            handlers.settings, None, page.settings, trigger_mode="multiple", **QUIET
         )
         fresh = page.new_chat.click(handlers.new, None, page_parts, **QUIET)
         for event in (sent, tried, loaded, opened, acted, changed, fresh):

@@ -41,6 +41,7 @@ class Drawn(gr.HTML):
     open_conv: Any  # Gradio makes an event of every name in the script's trigger() calls
     list_action: Any
     turn_action: Any
+    settings_action: Any
     search_conv: Any
     ask_example: Any
 
@@ -74,6 +75,7 @@ class Page:
     waiting: Drawn
     acts: Drawn
     notice: Drawn
+    settings: Drawn
     box: gr.MultimodalTextbox
     thinking: gr.Checkbox
 
@@ -119,6 +121,7 @@ def build(demo_model: bool) -> Page:
                 earlier, latest = _chatbot("earlier"), _chatbot("latest")
                 waiting = Drawn(_WAITING, "words.js", "", elem_id="waiting")
                 acts = Drawn("<i hidden></i>", "acts.js", [], elem_id="acts")
+            settings = Drawn(_SETTINGS, "settings.js", {}, elem_id="settings")
             with gr.Column(elem_id="foot"):
                 notice = Drawn("<p role='alert'></p>", "words.js", "", elem_id="notice")
                 if demo_model:
@@ -138,6 +141,7 @@ def build(demo_model: bool) -> Page:
         waiting,
         acts,
         notice,
+        settings,
         box,
         thinking,
     )
@@ -190,7 +194,9 @@ _TOP = (
     "<button class='icon' data-do='sidebar' aria-label='Show or hide the sidebar' title='Sidebar'></button>"
     "<h1></h1>"
     "<button class='icon' data-do='theme' aria-label='Light or dark' title='Light or dark'></button>"
+    "<button class='icon' data-do='settings' aria-label='Settings' title='Settings'></button>"
 )
+_SETTINGS = "<dialog class='settings' aria-label='Settings'></dialog>"
 _HELLO = (
     "<div class='hello'><h2>What are we looking at?</h2>"
     "<p>Drop pictures or videos anywhere in this window.</p></div>"

@@ -1,0 +1,126 @@
+// The settings window. Event used from Python: 'settings_action'. Names and prompts: textContent and value only.
+const dialog = element.querySelector('dialog');
+const make = (tag, name, text) => {
+  const node = document.createElement(tag);
+  if (name) node.className = name;
+  if (text != null) node.textContent = text;
+  return node;
+};
+const send = (action, more = {}) => trigger('settings_action', { action, ...more });
+const read = (key) => { try { return localStorage.getItem(key); } catch { return null; } };
+let draft = null;  // the choices as they stand in the window
+
+function line(label, field, hint) {
+  const node = make('label', 'line');
+  field.setAttribute('aria-label', label);
+  if (hint) field.setAttribute('aria-description', hint);
+  node.append(make('span', 'name', label), field);
+  if (hint) node.append(make('span', 'hint', hint));
+  return node;
+}
+
+function pick(options, chosen, then) {
+  const node = make('select');
+  for (const [value, words] of options) {
+    const option = make('option', '', words);
+    option.value = value;
+    option.selected = value === chosen;
+    node.append(option);
+  }
+  node.addEventListener('change', () => then(node.value));
+  return node;
+}
+
+function number(value, min, max, step, then) {
+  const node = make('input');
+  Object.assign(node, { type: 'number', min, max, step, value });
+  node.addEventListener('change', () => { if (node.value !== '' && node.checkValidity()) then(Number(node.value)); });
+  return node;
+}
+
+const choose = (name) => (value) => { draft[name] = value; send('choices', { choices: draft }); };
+
+// --- sections ---
+function section(title, ...lines) {
+  const node = make('section');
+  node.append(make('h3', '', title), ...lines);
+  return node;
+}
+
+function answers(value) {
+  const presets = Object.entries(value.presets).map(([name, figures]) =>
+    [name, figures ? `${name} (${figures[0]} · ${figures[1]})` : name]);
+  const lines = [line('Sampling', pick(presets, draft.preset, choose('preset')), 'Temperature and top-p for the kind of work.')];
+  if (!value.presets[draft.preset]) {
+    lines.push(line('Temperature', number(draft.temperature, 0, 2, 0.05, choose('temperature')), '0 always takes the likeliest word.'));
+    lines.push(line('Top-p', number(draft.top_p, 0.01, 1, 0.01, choose('top_p'))));
+  }
+  const details = Object.entries(value.details).map(([name, most]) =>
+    [name, most ? `${name[0].toUpperCase()}${name.slice(1)}: at most ${most.toLocaleString('en')} tokens a picture` : 'Full: as the model was made for']);
+  lines.push(line('Picture detail', pick(details, draft.detail, choose('detail')), 'Fewer tokens are read sooner and show less.'));
+  lines.push(line('Longest answer', number(draft.max_tokens, 1, 65536, 1, choose('max_tokens')), 'In tokens, thinking included.'));
+  lines.push(line('Thinking budget', number(draft.thinking_budget, 0, 65536, 1, choose('thinking_budget')), 'In tokens; 0 lets it think as long as it likes.'));
+  return section('Answers', ...lines);
+}
+
+function prompts(value) {
+  const field = make('textarea');
+  Object.assign(field, { value: draft.system, rows: 4, placeholder: 'What the model is told before every conversation' });
+  field.addEventListener('change', () => choose('system')(field.value));
+  const list = pick([['', 'Choose a saved prompt…'], ...value.prompts.map((one, n) => [String(n), one.name])], '', (n) => {
+    if (n !== '') choose('system')(value.prompts[n].text);
+  });
+  const name = make('input'), foot = make('div', 'row');
+  Object.assign(name, { placeholder: 'Name', maxLength: 80 });
+  name.setAttribute('aria-label', 'Name of the prompt');
+  list.setAttribute('aria-label', 'Saved prompts');
+  field.setAttribute('aria-label', 'System prompt');
+  const others = () => value.prompts.filter((one) => one.name !== name.value.trim());
+  foot.append(list, name, press('Save as', () => {
+    if (name.value.trim()) send('prompts', { prompts: [...others(), { name: name.value, text: field.value }] });
+  }), press('Remove', () => { if (name.value.trim()) send('prompts', { prompts: others() }); }));
+  return section('System prompt', field, foot);
+}
+
+function press(words, then) {
+  const node = make('button', '', words);
+  node.type = 'button';
+  node.addEventListener('click', then);
+  return node;
+}
+
+function look() {
+  const theme = pick([['', 'As the system'], ['light', 'Light'], ['dark', 'Dark']], read('theme') || '', window.glmchat.setTheme);
+  const size = pick([['14', 'Small'], ['15', 'Medium'], ['17', 'Large'], ['20', 'Largest']], read('text') || '15', window.glmchat.setText);
+  return section('Look', line('Theme', theme), line('Text size', size));
+}
+
+function data(value) {
+  const size = value.bytes < 1e6 ? `${Math.ceil(value.bytes / 1e3)} kB` : `${(value.bytes / 1e6).toLocaleString('en', { maximumFractionDigits: 1 })} MB`;
+  const list = make('ul');
+  for (const one of value.backups) list.append(make('li', '', `${one.when}: ${one.name}`));
+  if (!value.backups.length) list.append(make('li', '', 'none yet'));
+  const where = make('p', 'where');
+  where.append('Everything lies in ', make('code', '', value.home), `, ${size}. It is backed up every day; deleted words stay in those copies for a week.`);
+  const back = make('p', 'hint');
+  back.append('To go back to a copy, quit the app and run ', make('code', '', './scripts/run backup --restore FILE'));
+  return section('Data', where, make('h4', '', 'Backups'), list, press('Back up now', () => send('back_up')), back);
+}
+
+// --- the window ---
+function draw() {
+  const value = props.value;
+  if (!value?.choices) return;
+  draft = { ...value.choices };
+  const top = dialog.querySelector('.body')?.scrollTop || 0, body = make('div', 'body'), head = make('header');
+  head.append(make('h2', '', 'Settings'), press('Done', () => dialog.close()));
+  const told = make('p', 'told', value.told || '');
+  told.setAttribute('role', 'status');
+  body.append(answers(value), prompts(value), look(), data(value));
+  dialog.replaceChildren(head, told, body);
+  body.scrollTop = top;
+}
+watch('value', draw);
+window.glmchat.settings = () => { send('look'); dialog.showModal(); };
+dialog.addEventListener('click', (event) => { if (event.target === dialog) dialog.close(); });
+draw();
