@@ -293,7 +293,7 @@ def test_media_that_is_not_what_it_says_is_refused(here: Home, tmp_path: Path) -
     ]
     entries = {
         "conversations.json": ours(spoken(*parts)),
-        f"media/{sha}.svg": good,
+        f"../../media/{sha}.svg": good,
         f"media/{wrong}.png": good + b"more",
         f"media/{hashlib.sha256(svg).hexdigest()}.png": svg,
     }
@@ -308,6 +308,7 @@ def test_media_that_is_not_what_it_says_is_refused(here: Home, tmp_path: Path) -
     ]
     assert (result.conversations, result.files) == (1, 2)
     assert len([file for file in here.blobs.root.rglob("*") if file.is_file()]) == 1
+    assert {file.name for file in tmp_path.iterdir()} == {"here", "x.zip"}
 
 
 def test_nonsense_in_every_field_is_left_out(here: Home, tmp_path: Path) -> None:
@@ -320,7 +321,7 @@ def test_nonsense_in_every_field_is_left_out(here: Home, tmp_path: Path) -> None
     odd["head"] = 99
     odd["messages"][1] |= {
         "status": "streaming", "reason": 7, "options": [1], "created_at": "soon",
-        "stats": {"output_tokens": 1.5, "prompt_tokens": 10**30, "decode_rate": 2, "x) --": 1},
+        "stats": {"output_tokens": 1.5, "prompt_tokens": 10**400, "decode_rate": 2, "x) --": 1},
     }  # fmt: skip
     result = here.take(written(tmp_path / "x.json", ours(odd, "no", {"messages": 1}, {"messages": []})))
     assert (result.conversations, len(result.skipped)) == (1, 3)
@@ -587,6 +588,22 @@ def test_a_page_shows_the_visible_path(here: Home, tmp_path: Path) -> None:
     assert "![猫.png](media/%E7%8C%AB.png)" in shown and "*(lost.png: this file is missing.)*" in shown
     assert "<summary>Reasoning</summary>\n\nhm\n```\n```\n\n</details>\n\nAt [[1,2,3,4]]." in shown
     assert "not finished" in shown and "unseen" not in shown
+
+
+def test_pages_and_pictures_of_one_name_stay_apart(here: Home, tmp_path: Path) -> None:
+    first, blob = put(here, tmp_path, picture())
+    second, other = put(here, tmp_path, picture("blue"))
+    for tree in (simple("../同", first), simple("..\\同", second, first)):
+        here.store.plant(tree, [blob, other])
+    assert export_markdown(here.store, here.blobs, tmp_path / "pages.zip").files == 2
+    with zipfile.ZipFile(tmp_path / "pages.zip") as made:
+        names = ["同.md", "同 (2).md", "media/猫.png", "media/猫 (2).png"]
+        assert made.namelist() == names
+        assert [made.read(name) for name in names[2:]] == [picture(), picture("blue")]
+        shown = made.read("同 (2).md").decode()
+        assert [link in shown for link in ("(media/%E7%8C%AB.png)", "(media/%E7%8C%AB%20%282%29.png)")] == [
+            True
+        ] * 2
 
 
 def test_stopped_or_failed_exports_leave_nothing(here: Home, tmp_path: Path) -> None:

@@ -25,14 +25,13 @@ from app.blobs import Blobs
 from app.store import DiskTrouble, Part, Store, StoredBlob, Tree
 from app.transfer import archive, chatgpt, claude
 from app.transfer.grow import grow
-from app.transfer.loose import BadImport, Broken, Chat, File, file_name, note, one_line
+from app.transfer.loose import BadImport, Broken, Chat, File, Watch, file_name, note, one_line
 from app.transfer.media import EXTENSIONS, extension, media_type
 from app.transfer.source import Limits, Source
 
 log = logging.getLogger(__name__)
 
 Read = Callable[[dict[str, Any]], Chat]
-Watch = Callable[[float], None]
 KNOWN: tuple[tuple[Callable[[Any], bool], Read], ...] = (
     (chatgpt.is_chatgpt, chatgpt.read),
     (claude.is_claude, claude.read),
@@ -130,7 +129,11 @@ class _Importing:
         return f"{_many(self._conversations, 'conversation')} had been imported by then and are kept."
 
     def run(self, source: Source) -> None:
-        documents = source.documents()[:MAX_DOCUMENTS]
+        documents = source.documents()
+        if len(documents) > MAX_DOCUMENTS:
+            left = len(documents) - MAX_DOCUMENTS
+            self._skipped.append(f"{left:,} documents after the first {MAX_DOCUMENTS:,} were not opened.")
+            documents = documents[:MAX_DOCUMENTS]
         size, before, known = sum(size for _, size in documents) or 1, 0, False
         for name, length in documents:
             if self._cancel.is_set():

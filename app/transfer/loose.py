@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -21,6 +21,9 @@ MAX_FILE_NAME = 255
 LATEST = 253_370_764_800.0  # the year 9999 in seconds since 1970: what a date can still be made of
 
 _UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+
+
+Watch = Callable[[float], None]  # is told which share is done, 0 to 1
 
 
 class BadImport(Exception):

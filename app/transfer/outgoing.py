@@ -12,18 +12,17 @@ import tempfile
 import threading
 import time
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from app.blobs import Blobs
 from app.store import Store, Tree
 from app.transfer import archive
+from app.transfer.loose import Watch
 from app.transfer.markdown import page, visible
 from app.transfer.media import extension
 from app.transfer.names import Names
-
-Watch = Callable[[float], None]
 
 
 class BadExport(Exception):
