@@ -305,6 +305,11 @@ def random_grid(rng: Random, kind: str, stage: Stage) -> tuple[int, int]:
     return (long, short) if rng.random() < 0.5 else (short, long)
 
 
+def _thought_over(rng: Random, lesson: Lesson) -> Lesson:
+    """Ends in a turn with thinking on, which may be any of its turns, the first too."""
+    return Lesson(lesson.turns[: rng.randint(1, len(lesson.turns))], think=True)
+
+
 def make(kind: str, rng: Random, stage: Stage, writer: Writer) -> Batch:
     grid = random_grid(rng, kind, stage)
     makers: dict[str, Callable[[], Lesson]] = {
@@ -320,5 +325,5 @@ def make(kind: str, rng: Random, stage: Stage, writer: Writer) -> Batch:
     room = 900 if kind == "scene" else 1300  # picture tokens of one batch, about
     count = max(4, int(min(wanted, room / tokens if tokens else wanted) * stage.size))
     lessons = [makers[kind]() for _ in range(count)]
-    lessons = [Lesson(lesson.turns, rng.random() < stage.think) for lesson in lessons]
+    lessons = [_thought_over(rng, lesson) if rng.random() < stage.think else lesson for lesson in lessons]
     return collate(kind, lessons, grid, writer)

@@ -13,7 +13,7 @@ from demo import outside
 from demo.clips import Clip, appearing, moving
 from demo.printed import Print, random_print, random_text
 from demo.questions import Ask, Change, about_clip, about_scene, changed, describe, quote, read, say
-from demo.quoted import evidence, facts
+from demo.quoted import KINDS, evidence, facts
 from demo.world import COLOURS, PLACES, Scene, another_thing, moved, random_scene, size_near
 
 Medium = Scene | Print | Clip
@@ -110,11 +110,15 @@ def clip_lesson(rng: Random, rows: int, columns: int) -> Lesson:
 
 
 def quote_lesson(rng: Random, turns: int) -> Lesson:
-    """Evidence first, then further questions about it in the same conversation."""
-    known = facts(rng, rng.randint(2, 6))
+    """Evidence first, then further questions about it in the same conversation.
+
+    Half of the time all lines are of two kinds, so that only names tell them apart.
+    """
+    kinds = rng.sample(KINDS, 2) if rng.random() < 0.5 else KINDS
+    known = facts(rng, rng.randint(2, 6), kinds)
     made = []
     for index in range(turns):
-        asked = evidence(rng, known, answered=rng.random() < 0.85)
+        asked = evidence(rng, known, rng.random() < 0.8, kinds)
         prompt = asked.prompt if index == 0 else asked.question
         made.append(Turn((), quote(asked, prompt)))
     return Lesson(made)

@@ -6,6 +6,7 @@ Does not know: pictures, tokens, training.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from random import Random
 
@@ -121,21 +122,26 @@ def _room(rng: Random) -> Fact:
 KINDS = (_price, _weight, _home, _work, _birth, _train, _hours, _room)
 
 
-def facts(rng: Random, count: int) -> list[Fact]:
-    """No two with one key, so that each question has one answer."""
+def facts(rng: Random, count: int, kinds: Sequence[Callable[[Random], Fact]] = KINDS) -> list[Fact]:
+    """No two with one key, so that each question has one answer. Fewer kinds look more alike."""
     found: dict[str, Fact] = {}
     while len(found) < count:
-        fact = rng.choice(KINDS)(rng)
+        fact = rng.choice(kinds)(rng)
         found.setdefault(fact.key, fact)
     return list(found.values())
 
 
-def evidence(rng: Random, known: list[Fact], answered: bool = True) -> Evidence:
+def evidence(
+    rng: Random,
+    known: list[Fact],
+    answered: bool = True,
+    kinds: Sequence[Callable[[Random], Fact]] = KINDS,
+) -> Evidence:
     """All of `known` as lines, and a question about one of them, or about something they do not say."""
     lines = tuple(fact.line for fact in known)
     if answered:
         chosen = rng.randrange(len(known))
         return Evidence(lines, known[chosen].question, chosen + 1, known[chosen].answer)
     keys = {fact.key for fact in known}
-    other = next(fact for fact in iter(lambda: rng.choice(KINDS)(rng), None) if fact.key not in keys)
+    other = next(fact for fact in iter(lambda: rng.choice(kinds)(rng), None) if fact.key not in keys)
     return Evidence(lines, other.question, 0, "")
