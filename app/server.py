@@ -29,6 +29,7 @@ import uvicorn
 from fastapi import FastAPI
 from fastapi.responses import FileResponse, JSONResponse, Response
 
+from app import exchange
 from app.blobs import Blobs
 from app.config import Config
 from app.jobs import Jobs
@@ -152,6 +153,7 @@ def build(config: Config, store: Store, blobs: Blobs, jobs: Jobs, port: int, key
     def media(sha256: str) -> Response:
         return _media(store, blobs, sha256)
 
+    app.include_router(exchange.router(store, blobs, config.home / "exchange"))
     _mount_window(app, config, store, jobs, port)
     app.add_middleware(JoinAfterClose)
     app.add_middleware(Guard, port=port, keys=keys)  # added last, so it stands outermost

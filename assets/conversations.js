@@ -88,6 +88,7 @@ function menu(anchor, line, item) {
     entry(`Move to ${folder}`, () => act('file', item, { folder }));
   entry('New folder…', () => file(line, item));
   if (item.folder) entry(`Take out of ${item.folder}`, () => act('file', item, { folder: '' }));
+  entry('Export as Markdown', () => window.glmchat.download(`/export/markdown?c=${encodeURIComponent(item.id)}`));
   entry('Delete', () => act('trash', item), 'danger');
   document.body.append(list);
   list.addEventListener('toggle', (event) => { if (event.newState === 'closed') { list.remove(); anchor.focus(); } });

@@ -45,6 +45,13 @@
     if (link?.getAttribute('href')?.startsWith('#note-')) event.preventDefault();
   }, true);
 
+  window.glmchat.download = (address) => {
+    const link = document.createElement('a');
+    link.href = address;
+    link.download = '';
+    link.click();
+  };
+
   // --- names: a thumbnail carries its file's name as data, shown by CSS (untrusted: never as markup) ---
   let names = [];
   const nameThumbnails = () => {

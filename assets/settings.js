@@ -104,7 +104,30 @@ function data(value) {
   where.append('Everything lies in ', make('code', '', value.home), `, ${size}. It is backed up every day; deleted words stay in those copies for a week.`);
   const back = make('p', 'hint');
   back.append('To go back to a copy, quit the app and run ', make('code', '', './scripts/run backup --restore FILE'));
-  return section('Data', where, make('h4', '', 'Backups'), list, press('Back up now', () => send('back_up')), back);
+  const row = make('div', 'row'), file = make('input');
+  Object.assign(file, { type: 'file', accept: '.zip,.json', hidden: true });
+  file.addEventListener('change', () => file.files[0] && take(file.files[0]));
+  row.append(
+    press('Export all as Markdown', () => window.glmchat.download('/export/markdown')),
+    press('Export all as JSON', () => window.glmchat.download('/export/json')),
+    press('Import…', () => file.click()), file,
+  );
+  const into = make('p', 'hint', 'Reads its own JSON and the exports of ChatGPT and Claude. An import only adds. Exports are not encrypted.');
+  return section('Data', where, row, into, make('h4', '', 'Backups'), list, press('Back up now', () => send('back_up')), back);
+}
+
+// A file is sent as it is and read by the app; what came of it is said in words.
+async function take(file) {
+  const told = dialog.querySelector('.told');
+  told.textContent = `Importing ${file.name}…`;
+  try {
+    const answer = await fetch('/import', { method: 'POST', body: file });
+    const { words, skipped = [] } = await answer.json();
+    told.textContent = [words, ...skipped].join(' ');
+    if (answer.ok) trigger('settings_action', { action: 'imported', words: told.textContent });
+  } catch {
+    told.textContent = `${file.name} could not be sent to the app. Nothing was imported. Try again.`;
+  }
 }
 
 // --- the window ---

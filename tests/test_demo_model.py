@@ -12,15 +12,17 @@ from pathlib import Path
 
 import pytest
 from asking import ROOT
-from demo.exam import Answer, Mark, grade, items
-from demo.variants import anew, quantized
+from demo.exam import Answer, Mark, attach, grade, items
+from demo.variants import anew, crudely, quantized
 
+from mlx_backend.reply import Reply
 from mlx_backend.respond import Responder
+from mlx_backend.types import Message, Request, Sampling, Text
 
 DEMO = ROOT / "assets" / "demo-model"
 NUMBER = 24  # questions of each skill
 MIXED = ("describe", "count", "locate", "change", "video", "chat", "quote")
-FEW = 12  # of each skill in MIXED, asked of every other way of computing
+FEW = 8  # of each skill in MIXED, asked of every other way of computing
 
 # Right answers of NUMBER. The shipped model is half taught, see its card: these hold what it can do so far.
 AT_LEAST = {"describe": 3, "count": 7, "video": 10, "chat": 8, "outside": 14}
@@ -96,6 +98,36 @@ def test_reuse_changes_no_answer(responder: Responder, clips: Path) -> None:
     """Three turns about one picture: kept between the turns, and computed anew for each."""
     kept = sit(responder.respond, clips, ["chat"], NUMBER)
     assert said(sit(anew(responder), clips, ["chat"], NUMBER)) == said(kept)
+
+
+def test_a_crude_position_table_costs_answers(responder: Responder, clips: Path) -> None:
+    """Positions resampled bilinearly, not as the reference does: places are no longer where they are."""
+    exact = right(sit(responder.respond, clips, ["locate"], NUMBER))
+    assert right(sit(crudely(responder), clips, ["locate"], NUMBER)) < exact
+
+
+@pytest.mark.parametrize("skill", ["describe", "think"])
+def test_an_answer_cut_anywhere_goes_on_to_the_same_end(
+    skill: str, responder: Responder, clips: Path
+) -> None:
+    item = next(items(skill, 1))
+    question = Message("user", (*(attach(medium, clips) for medium in item.media), Text(item.ask.question)))
+    whole = hear(responder, (question,), item.thinking)
+    assert whole.done is not None and whole.done.reason == "stop"
+    for tokens in range(1, whole.done.stats.output_tokens, 3):
+        cut = hear(responder, (question,), item.thinking, tokens)
+        assert cut.done is not None and cut.done.reason == "length"
+        begun = Message("assistant", cut.parts(), reasoning=cut.reasoning)
+        rest = hear(responder, (question, begun), item.thinking)
+        assert cut.reasoning + rest.reasoning == whole.reasoning, tokens
+        assert cut.answer + rest.answer == whole.answer, tokens
+
+
+def hear(responder: Responder, messages: tuple[Message, ...], thinking: bool, most: int = 300) -> Reply:
+    reply = Reply()
+    for event in responder.respond(Request(messages, thinking, Sampling(temperature=0), most)):
+        reply.add(event)
+    return reply
 
 
 def test_it_is_small_and_of_the_published_form() -> None:

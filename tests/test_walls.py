@@ -14,7 +14,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 ORDER = ["fold", "choices", "blobs", "disk", "migrations", "store", "transfer", "config", "documents"]
-ORDER += ["turn", "jobs", "security", "ui", "server", "ask", "backup", "__main__"]
+ORDER += ["turn", "jobs", "security", "exchange", "ui", "server", "ask", "backup", "__main__"]
 LIBRARIES = {  # who alone may import it
     "mlx_vlm": ("mlx_backend.glm",),
     "gradio": ("app.ui", "app.server"),

@@ -61,6 +61,8 @@ class Settings:
             return self.value("Kept.")
         if action == "back_up":
             return self.value(self._back_up())
+        if action == "imported" and isinstance(words := getattr(event, "words", None), str):
+            return self.value(words)
         return self.value()
 
     def _back_up(self) -> str:

@@ -306,8 +306,9 @@ def random_grid(rng: Random, kind: str, stage: Stage) -> tuple[int, int]:
 
 
 def _thought_over(rng: Random, lesson: Lesson) -> Lesson:
-    """Ends in a turn with thinking on, which may be any of its turns, the first too."""
-    return Lesson(lesson.turns[: rng.randint(1, len(lesson.turns))], think=True)
+    """Ends in a turn with thinking on, which may be any that comes with or after its last picture."""
+    first = max((n for n, turn in enumerate(lesson.turns) if turn.media), default=0)
+    return Lesson(lesson.turns[: rng.randint(first, len(lesson.turns) - 1) + 1], think=True)
 
 
 def make(kind: str, rng: Random, stage: Stage, writer: Writer) -> Batch:

@@ -16,6 +16,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from queue import Empty
 from random import Random
 from typing import Any
 
@@ -201,7 +202,13 @@ def prepared(tokenizer: Path, phase: Phase, seed: int, first: int) -> Iterator[B
     process.start()
     try:
         for _ in range(first, phase.steps):
-            yield queue.get()
+            while True:
+                try:
+                    yield queue.get(timeout=5)
+                    break
+                except Empty:
+                    if not process.is_alive():
+                        raise RuntimeError("what prepares the batches has ended") from None
     finally:
         process.terminate()
 
