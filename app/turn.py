@@ -78,13 +78,16 @@ class Draft:
 
 @dataclass(frozen=True)
 class Live:
-    """An answer as it stands. progress: what is being waited for, until the first word.
+    """An answer as it stands.
 
+    progress: what is being waited for, until the first word; left: seconds that it will take, by the speed so
+    far, None while that is not known.
     A reasoning part carries {"seconds": so far or in all, "over": whether it has ended}.
     """
 
     parts: tuple[Part, ...] = ()
     progress: backend.Progress | None = None
+    left: float | None = None
 
 
 # --- before: the draft is stored -------------------------------------------------------------------------
@@ -214,6 +217,7 @@ class Answering:
         self.publish = publish
         self._reply = Reply()
         self._places: dict[int, dict[str, Any]] = {}  # segment -> what the model pointed at there
+        self._stage: tuple[str, int, float] | None = None  # of progress: name, done at first, when that was
         self._began: float | None = None  # the first word of any kind
         self._thought_for: float | None = None  # seconds, once the thinking is over
         self._thought_before = 0.0  # seconds of thinking of an answer that is gone on with
@@ -237,13 +241,23 @@ class Answering:
 
     def add(self, event: backend.Event) -> None:
         if isinstance(event, backend.Progress):
-            self.live = Live(self.live.parts, event)
+            self.live = Live(self.live.parts, event, self._left(event))
         else:
             self._reply.add(event)
             self._time(event)
             self._place(event)
             self.live = Live(self.parts())
         self.publish(self.live)
+
+    def _left(self, at: backend.Progress) -> float | None:
+        """Seconds until this stage is over: it has a speed from its second event on."""
+        now = time.monotonic()
+        if self._stage is None or self._stage[0] != at.stage:
+            self._stage = (at.stage, at.done, now)
+        _, first, since = self._stage
+        if at.done <= first or now <= since:
+            return None
+        return (at.total - at.done) * (now - since) / (at.done - first)
 
     def _time(self, event: backend.Event) -> None:
         now = time.monotonic()

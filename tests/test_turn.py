@@ -294,3 +294,18 @@ def test_an_edited_question_keeps_its_pictures(store: Store, blobs: Blobs, pictu
     edited = store.path(conversation)[0]
     assert edited.parts == (*kept, Part("text", "What colour is it?"))
     assert len(edited.variants) == 2 and len(engine.requests[1].messages) == 1
+
+
+def test_how_long_reading_will_take_is_told_by_its_speed(store: Store, blobs: Blobs) -> None:
+    events = [
+        Progress("prefill", 100, 900),
+        0.2,
+        Progress("prefill", 300, 900),
+        Answer("A cat."),
+        Done("stop"),
+    ]
+    _, _, seen = answer(store, blobs, FakeEngine(events), Draft("What?"))
+    first, second = (live for live in seen if live.progress is not None and live.progress.stage == "prefill")
+    assert first.left is None
+    assert second.left is not None and second.left >= 0.6  # 600 tokens at 1,000 a second, or slower
+    assert seen[-1].left is None and seen[-1].progress is None

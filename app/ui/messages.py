@@ -76,7 +76,10 @@ def waiting(live: Live) -> str:
     """What is being waited for, in words; empty once words arrive."""
     if live.parts:
         return ""
-    return progress(live.progress) if live.progress else "Getting ready…"
+    if live.progress is None:
+        return "Getting ready…"
+    soon = live.left is None or live.left < 1.5 or live.progress.stage == "queue"
+    return progress(live.progress) + ("" if soon else f", about {duration(round(live.left or 0))}")
 
 
 def progress(at: Progress) -> str:
@@ -118,7 +121,7 @@ def _thought(part: Part, over: bool) -> Shown:
 
 def duration(seconds: float) -> str:
     if seconds < 60:
-        return f"{seconds:.1f} s"
+        return f"{seconds} s" if isinstance(seconds, int) else f"{seconds:.1f} s"
     return f"{int(seconds) // 60} min {int(seconds) % 60} s"
 
 

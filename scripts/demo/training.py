@@ -328,7 +328,7 @@ def plan(scale: float = 1.0) -> list[Phase]:
         Phase("quote", 600, {"quote": 0.9, "outside": 0.1}, words, 0.02, final_lr=0.5),
         Phase("easy", 1500, ALL_KINDS, easy, 0.01, together=2, vision=0.5, final_lr=1.0),
         Phase("letters", 1600, LETTERS, pictures, 0.015, answers=False, together=2, final_lr=0.2),
-        Phase("answer", 10300, HARD_KINDS, whole, 0.004, together=2, vision=0.5, final_lr=0.2),
+        Phase("answer", 9500, HARD_KINDS, whole, 0.004, together=2, vision=0.5, final_lr=0.2),
         Phase("polish", 1000, HARD_KINDS, whole, 0.0012, together=2, vision=0.5),
     ]
     return [replace(phase, steps=max(1, round(phase.steps * scale))) for phase in phases]

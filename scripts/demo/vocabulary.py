@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from random import Random
 
+import tokenizers
 from tiny_tokenizer import CORPUS, write_tokenizer
 
 from demo import outside
@@ -34,9 +35,12 @@ def corpus(seed: int = 11) -> list[str]:
     return ["".join(" " if c.isdigit() else c for c in line) for line in lines]
 
 
+def size(folder: Path) -> int:
+    """The number of tokens of a tokenizer that was written before; 0 where there is none."""
+    file = folder / "tokenizer.json"
+    return tokenizers.Tokenizer.from_file(str(file)).get_vocab_size() if file.exists() else 0
+
+
 def write(folder: Path) -> int:
     """The tokenizer's files and the chat template; returns the number of tokens."""
     return write_tokenizer(folder, corpus(), SIZE)
-
-
-__all__ = ["corpus", "write"]
