@@ -8,12 +8,12 @@ from random import Random
 
 import numpy as np
 import pytest
-from demo import exam, outside, vocabulary
+from demo import exam, meanings, outside, vocabulary
 from demo.batches import IGNORED, Stage, Writer, collate, make, positions
 from demo.clips import appearing, frame, moving, write_clip
 from demo.lessons import Lesson, Turn, change_lesson, quote_lesson, random_change, scene_lesson
 from demo.printed import EXAM_WORDS, TRAINING_WORDS, draw_print, random_print, random_text
-from demo.questions import ABOUT_SCENES, box, describe, refer, where_all
+from demo.questions import ABOUT_SCENES, box, changed, describe, refer, where_all
 from demo.quoted import evidence, facts
 from demo.world import COLOURS, PLACES, any_size, draw, random_scene
 
@@ -211,3 +211,45 @@ def test_lessons_keep_their_turns_apart() -> None:
         lesson = change_lesson(rng, 4, 4)
         assert sum(len(turn.media) for turn in lesson.turns) == 2
         assert quote_lesson(rng, 3).turns[0].ask.question.startswith("Evidence:")
+
+
+# --- what words refer to ---------------------------------------------------------------------------------
+
+
+def test_words_are_told_what_they_refer_to(writer: Writer) -> None:
+    """Every label is at a token of the words it is about, and says what the scene or the evidence says."""
+    rng = Random(9)
+    for _ in range(20):
+        lesson = scene_lesson(rng, 5, 5, 4, 5)
+        scene = lesson.media[0]
+        pieces = writer.pieces(writer.write(lesson, 25)[0])
+        for at, spot in meanings.named(pieces, [scene]):
+            thing = next(t for t in scene.things if meanings.place(t, scene) == spot)
+            assert thing.shape.endswith(pieces[at].strip()) or thing.shape in pieces[at]
+        for at, spot in meanings.boxes(pieces):
+            assert pieces[at].strip("[],").isdigit() or not pieces[at].strip("[],")
+            assert any(
+                max(abs(a - b) for a, b in zip(spot, meanings.place(t, scene), strict=True)) < 0.002
+                for t in scene.things
+            )
+    for _ in range(20):
+        lesson = quote_lesson(rng, 1)
+        text = lesson.turns[0].ask.question
+        pieces = writer.pieces(writer.write(lesson, 0)[0])
+        for at, number in meanings.lines(pieces):
+            line = text.split("\n")[number]
+            assert line.startswith(f"[{number}]") and pieces[at].strip() in line + "."
+        wanted = re.search(r"\[\[(\d)", lesson.turns[0].ask.answer[0].text)
+        assert {n for _, n in meanings.cited(pieces)} == {int(wanted[1]) if wanted else 0}
+
+
+def test_the_place_that_changed_is_told(writer: Writer) -> None:
+    rng = Random(10)
+    for _ in range(30):
+        change = random_change(rng, 140, 140)
+        lesson = Lesson([Turn((change.before, change.after), changed(rng, change))])
+        told = meanings.changed(writer.pieces(writer.write(lesson, 25)[0]), [change.before, change.after])
+        (box,) = {box for _, box in told}
+        scenes = (change.before, change.after)
+        differing = set(change.before.things) ^ set(change.after.things)
+        assert box in {meanings.place(thing, scene) for scene in scenes for thing in differing}

@@ -4,7 +4,8 @@ Knows: the losses, the order of stages, checkpoints to go on from.
 Does not know: what lessons are about, the app.
 
 The vision part learns slowly from answers alone. So it is first taught what lies under each picture token,
-through a head that is thrown away; the head stays on with a small weight while answers are learned.
+through a head that is thrown away; the head stays on with a small weight while answers are learned. The
+language model is told in the same way, at the words themselves, what they refer to (meanings.py).
 """
 
 from __future__ import annotations
