@@ -178,6 +178,7 @@ def request(path: Sequence[Message], blobs: Blobs) -> backend.Request:
         max_tokens=choices.max_tokens,
         thinking_budget=choices.thinking_budget or None,
         max_image_tokens=choices.max_image_tokens,
+        go_on=bool(messages) and messages[-1].role == "assistant",
     )
 
 

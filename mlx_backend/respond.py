@@ -151,6 +151,7 @@ class Responder:
             thinking=request.thinking,
             tools=request.tools,
             max_image_tokens=request.max_image_tokens,
+            go_on=request.go_on,
         )
         if len(layout.ids) >= self._limit:
             raise ContextTooLong(len(layout.ids), self._limit)

@@ -91,14 +91,13 @@ class Sampling:
 class Request:
     """One question to the model: the whole conversation, ending in a user or tool turn.
 
-    Ending in an assistant turn, it asks for that turn to be gone on with: the events are what comes after its
-    words. Without content its reasoning is what goes on.
-
     max_tokens: of reasoning and answer together.
     thinking_budget: tokens of reasoning after which it is closed by force; None leaves it open.
     stop: strings that end the answer; they are not part of it.
     tools: one JSON schema per tool, as the model's template lists them.
     max_image_tokens: a larger picture is shrunk to at most so many tokens; None takes the checkpoint's bound.
+    go_on: the last message is an answer that was cut short, and the events are what comes after its words;
+        one without content goes on with its reasoning.
     """
 
     messages: tuple[Message, ...]
@@ -109,6 +108,7 @@ class Request:
     stop: tuple[str, ...] = ()
     tools: tuple[str, ...] = ()
     max_image_tokens: int | None = None
+    go_on: bool = False
 
 
 # --- what comes back -------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from asking import ROOT
 from demo.exam import Answer, Mark, attach, grade, items
-from demo.variants import anew, crudely, quantized
+from demo.variants import anew, quantized
 
 from mlx_backend.reply import Reply
 from mlx_backend.respond import Responder
@@ -24,8 +24,11 @@ NUMBER = 24  # questions of each skill
 MIXED = ("describe", "count", "locate", "change", "video", "chat", "quote")
 FEW = 8  # of each skill in MIXED, asked of every other way of computing
 
-# Right answers of NUMBER. The shipped model is half taught, see its card: these hold what it can do so far.
-AT_LEAST = {"describe": 3, "count": 7, "video": 10, "chat": 8, "outside": 14}
+# Right answers of NUMBER.
+AT_LEAST = {
+    "describe": 22, "count": 22, "locate": 16, "read": 21, "change": 19, "video": 21, "chat": 20, "quote": 16,
+    "outside": 21,
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +68,8 @@ def test_it_can_do_what_its_card_says(skill: str, responder: Responder, clips: P
 
 def test_with_thinking_on_it_reasons_and_then_answers(responder: Responder, clips: Path) -> None:
     marks = sit(responder.respond, clips, ["think"], NUMBER)
-    assert sum(mark.well_formed for mark in marks) >= NUMBER // 2
+    assert all(mark.well_formed for mark in marks)
+    assert sum(bool(mark.true_reasoning) for mark in marks) >= 20
 
 
 def test_in_8_bits_it_knows_as_much(plain: list[Mark], clips: Path, tmp_path: Path) -> None:
@@ -100,12 +104,6 @@ def test_reuse_changes_no_answer(responder: Responder, clips: Path) -> None:
     assert said(sit(anew(responder), clips, ["chat"], NUMBER)) == said(kept)
 
 
-def test_a_crude_position_table_costs_answers(responder: Responder, clips: Path) -> None:
-    """Positions resampled bilinearly, not as the reference does: places are no longer where they are."""
-    exact = right(sit(responder.respond, clips, ["locate"], NUMBER))
-    assert right(sit(crudely(responder), clips, ["locate"], NUMBER)) < exact
-
-
 @pytest.mark.parametrize("skill", ["describe", "think"])
 def test_an_answer_cut_anywhere_goes_on_to_the_same_end(
     skill: str, responder: Responder, clips: Path
@@ -125,7 +123,8 @@ def test_an_answer_cut_anywhere_goes_on_to_the_same_end(
 
 def hear(responder: Responder, messages: tuple[Message, ...], thinking: bool, most: int = 300) -> Reply:
     reply = Reply()
-    for event in responder.respond(Request(messages, thinking, Sampling(temperature=0), most)):
+    go_on = messages[-1].role == "assistant"
+    for event in responder.respond(Request(messages, thinking, Sampling(temperature=0), most, go_on=go_on)):
         reply.add(event)
     return reply
 

@@ -481,7 +481,7 @@ def test_an_answer_goes_on_where_it_ended(
     question = Message("user", (Text("What is it?"),))
     fresh = render([question], tokenizer, thinking=thinking)
     ids = fresh.ids if thinking else fresh.ids[: fresh.ids.index(tokenizer.control.assistant) + 2]
-    prompt = render([question, begun], tokenizer, thinking=thinking)
+    prompt = render([question, begun], tokenizer, thinking=thinking, go_on=True)
     assert prompt.ids[: prompt.begun] == ids
     assert prompt.ids[prompt.begun :] == oracle.whole.encode(words, add_special_tokens=False).ids
     assert fresh.begun == len(fresh.ids)
@@ -490,7 +490,7 @@ def test_an_answer_goes_on_where_it_ended(
 def test_white_space_at_the_end_of_a_cut_answer_stays(tokenizer: Tokenizer) -> None:
     question = Message("user", (Text("What is it?"),))
     one, two = (
-        render([question, Message("assistant", (Text(words),))], tokenizer, thinking=False).ids
+        render([question, Message("assistant", (Text(words),))], tokenizer, thinking=False, go_on=True).ids
         for words in ("It is", "It is \n")
     )
     assert one != two

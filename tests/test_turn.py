@@ -259,6 +259,7 @@ def test_a_cut_answer_goes_on_after_its_words(store: Store, blobs: Blobs) -> Non
     assert whole.parts[0].data["over"] and whole.parts[0].data["seconds"] >= cut.parts[0].data["seconds"]
     asked = engine.requests[1].messages
     assert [m.role for m in asked] == ["user", "assistant"]
+    assert engine.requests[1].go_on and not engine.requests[0].go_on
     assert (
         asked[1].content == (Text("Here: "), Boxed("[[1,2,3,4]]"), Text(" and"))
         and asked[1].reasoning == "hm"

@@ -17,7 +17,7 @@ from PIL import Image as Pillow
 from mlx_backend.digests import Digests
 from mlx_backend.errors import BadMedia
 from mlx_backend.glm.images import Grid, MediaRules, image_grid, image_patches, open_image
-from mlx_backend.glm.prompt import Prompt, render
+from mlx_backend.glm.prompt import render
 from mlx_backend.glm.tokenizer import Tokenizer
 from mlx_backend.glm.video import video_grids, video_pairs, video_patches
 from mlx_backend.types import Image, Message, Video
@@ -96,6 +96,7 @@ class Processor:
         thinking: bool = True,
         tools: Sequence[str] = (),
         max_image_tokens: int | None = None,
+        go_on: bool = False,
     ) -> Layout:
         """Render a conversation. Files met before are not opened again. Raises BadMedia."""
         parts = [part for m in messages for part in m.content if isinstance(part, Image | Video)]
@@ -105,7 +106,7 @@ class Processor:
             [(h * w // merge**2, second) for (_, h, w), second in zip(grids, seconds, strict=True)]
             for _, grids, seconds in measured
         ]
-        prompt: Prompt = render(messages, self.tokenizer, thinking=thinking, tools=tools, media=sizes)
+        prompt = render(messages, self.tokenizer, thinking=thinking, tools=tools, media=sizes, go_on=go_on)
         starts = iter(prompt.starts)
         media = [
             Media(part, digest, grids, tuple(next(starts) for _ in grids))

@@ -79,11 +79,13 @@ def render(
     thinking: bool,
     tools: Sequence[str] = (),
     media: Iterable[Size] = (),
+    go_on: bool = False,
 ) -> Prompt:
     """The prompt of a conversation, up to where the model begins to write.
 
     thinking: for user turns that do not say it themselves. tools: one JSON schema each. media: the sizes of
-    every picture and video in the order in which they stand; ValueError when their number differs.
+    every picture and video in the order in which they stand; ValueError when their number differs. go_on: the
+    last message is an answer to be gone on with.
     """
     writer = _Writer(tokenizer, iter(media))
     control = tokenizer.control
@@ -91,7 +93,7 @@ def render(
     if tools:
         _write_tools(writer, tools)
     last_user = max((i for i, m in enumerate(messages) if m.role == "user"), default=-1)
-    begun = messages[-1] if messages and messages[-1].role == "assistant" else None
+    begun = messages[-1] if go_on and messages[-1].role == "assistant" else None
     for i, message in enumerate(messages[: len(messages) - (begun is not None)]):
         if message.role == "system":
             writer.control(control.system).words("\n").parts(message.content)

@@ -118,7 +118,8 @@ class Writer:
         prompt = render(_messages(lesson), self.tokenizer, thinking=False, media=_sizes(lesson, tokens))
         ids = [*prompt.ids]
         labels = self._past_answers(ids)
-        answer = render([Message("assistant", last.ask.answer)], self.tokenizer, thinking=False).ids
+        said = [Message("assistant", last.ask.answer)]
+        answer = render(said, self.tokenizer, thinking=False, go_on=True).ids
         written = answer[answer.index(control.end_think) + 2 :]  # behind a line break
         if lesson.think:
             reasoning = self.tokenizer.encode(last.ask.reasoning)

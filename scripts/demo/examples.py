@@ -32,10 +32,9 @@ def scene() -> Scene:
 
 
 def circles() -> Scene:
-    scene = thing(Scene(196, 168, WHITE, ()), "green", "circle", True, (18, 12, 84, 78))
-    scene = thing(scene, "orange", "circle", False, (148, 22, 182, 56))
-    scene = thing(scene, "purple", "triangle", False, (22, 116, 58, 152))
-    return thing(scene, "pink", "circle", True, (112, 92, 178, 158))
+    scene = thing(Scene(168, 168, WHITE, ()), "green", "circle", True, (14, 12, 80, 78))
+    scene = thing(scene, "purple", "square", False, (120, 20, 154, 54))
+    return thing(scene, "red", "circle", True, (92, 92, 158, 158))
 
 
 def change() -> tuple[Scene, Scene]:

@@ -320,6 +320,16 @@ HARD_KINDS: Kinds = {
 }
 
 
+LAST_KINDS: Kinds = {
+    "scene": 0.54,
+    "quote": 0.24,
+    "change": 0.12,
+    "print": 0.05,
+    "clip": 0.03,
+    "outside": 0.02,
+}
+
+
 def plan(scale: float = 1.0) -> list[Phase]:
     """The phases; scale: of all step counts, for a quick trial."""
     pictures, words = Stage(turns=1, size=1.6), Stage(size=0.6)
@@ -331,5 +341,6 @@ def plan(scale: float = 1.0) -> list[Phase]:
         Phase("letters", 1600, LETTERS, pictures, 0.015, answers=False, together=2, final_lr=0.2),
         Phase("answer", 9500, HARD_KINDS, whole, 0.004, together=2, vision=0.5, final_lr=0.2),
         Phase("polish", 1000, HARD_KINDS, whole, 0.0012, together=2, vision=0.5),
+        Phase("places", 1250, LAST_KINDS, whole, 0.002, together=2, vision=0.5),
     ]
     return [replace(phase, steps=max(1, round(phase.steps * scale))) for phase in phases]

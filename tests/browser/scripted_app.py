@@ -51,7 +51,7 @@ POINTED = [
 
 
 def script(request: Request) -> Sequence[Step]:
-    if request.messages[-1].role == "assistant":
+    if request.go_on:
         return [Answer(" And here is the rest.")]
     question = " ".join(part.text for part in request.messages[-1].content if isinstance(part, Text))
     turns = sum(message.role == "user" for message in request.messages)
