@@ -70,6 +70,10 @@ class Choices:
         return {"thinking": self.thinking, **changed}
 
 
+# The demo model is small: its likeliest word is right far more often than one drawn at random.
+FOR_DEMO = Choices(preset=OWN, temperature=0.0)
+
+
 def read(kept: Mapping[str, Any] | None) -> Choices:
     """Choices as they were kept."""
     choices = Choices()

@@ -31,6 +31,7 @@ from fastapi.responses import FileResponse, JSONResponse, Response
 
 from app import exchange
 from app.blobs import Blobs
+from app.choices import FOR_DEMO, Choices
 from app.config import Config
 from app.jobs import Jobs
 from app.migrations import DatabaseTooNew
@@ -178,7 +179,8 @@ def _mount_window(app: FastAPI, config: Config, store: Store, jobs: Jobs, port: 
     from app.ui import handlers, layout
 
     page = layout.build(config.is_demo)
-    handlers.wire(page, handlers.Handlers(store, jobs, config.home))
+    choices = FOR_DEMO if config.is_demo else Choices()
+    handlers.wire(page, handlers.Handlers(store, jobs, config.home, choices))
     gr.mount_gradio_app(
         app,
         page.demo,

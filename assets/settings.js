@@ -8,7 +8,9 @@ const make = (tag, name, text) => {
 };
 const send = (action, more = {}) => trigger('settings_action', { action, ...more });
 const read = (key) => { try { return localStorage.getItem(key); } catch { return null; } };
-let draft = null;  // the choices as they stand in the window
+let draft = null;  // the choices as they stand in the window: an answer of the app never takes back newer ones
+let fresh = true;  // the window was opened, and what the app says next fills it
+let lists = '';  // what is listed in it, to see when it changes
 
 function line(label, field, hint) {
   const node = make('label', 'line');
@@ -50,7 +52,8 @@ function section(title, ...lines) {
 function answers(value) {
   const presets = Object.entries(value.presets).map(([name, figures]) =>
     [name, figures ? `${name} (${figures[0]} · ${figures[1]})` : name]);
-  const lines = [line('Sampling', pick(presets, draft.preset, choose('preset')), 'Temperature and top-p for the kind of work.')];
+  const preset = (name) => { choose('preset')(name); render(value); };  // one's own has more lines
+  const lines = [line('Sampling', pick(presets, draft.preset, preset), 'Temperature and top-p for the kind of work.')];
   if (!value.presets[draft.preset]) {
     lines.push(line('Temperature', number(draft.temperature, 0, 2, 0.05, choose('temperature')), '0 always takes the likeliest word.'));
     lines.push(line('Top-p', number(draft.top_p, 0.01, 1, 0.01, choose('top_p'))));
@@ -68,7 +71,7 @@ function prompts(value) {
   Object.assign(field, { value: draft.system, rows: 4, placeholder: 'What the model is told before every conversation' });
   field.addEventListener('change', () => choose('system')(field.value));
   const list = pick([['', 'Choose a saved prompt…'], ...value.prompts.map((one, n) => [String(n), one.name])], '', (n) => {
-    if (n !== '') choose('system')(value.prompts[n].text);
+    if (n !== '') choose('system')(field.value = value.prompts[n].text);
   });
   const name = make('input'), foot = make('div', 'row');
   Object.assign(name, { placeholder: 'Name', maxLength: 80 });
@@ -134,7 +137,14 @@ async function take(file) {
 function draw() {
   const value = props.value;
   if (!value?.choices) return;
-  draft = { ...value.choices };
+  if (fresh) draft = { ...value.choices };
+  const now = JSON.stringify([value.prompts, value.backups]);
+  if (fresh || now !== lists) render(value);
+  else dialog.querySelector('.told').textContent = value.told || '';
+  [fresh, lists] = [false, now];
+}
+
+function render(value) {
   const top = dialog.querySelector('.body')?.scrollTop || 0, body = make('div', 'body'), head = make('header');
   head.append(make('h2', '', 'Settings'), press('Done', () => dialog.close()));
   const told = make('p', 'told', value.told || '');
@@ -144,6 +154,6 @@ function draw() {
   body.scrollTop = top;
 }
 watch('value', draw);
-window.glmchat.settings = () => { send('look'); dialog.showModal(); };
+window.glmchat.settings = () => { fresh = true; send('look'); dialog.showModal(); };
 dialog.addEventListener('click', (event) => { if (event.target === dialog) dialog.close(); });
 draw();

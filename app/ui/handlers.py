@@ -14,6 +14,7 @@ from typing import Any
 
 import gradio as gr
 
+from app.choices import Choices
 from app.jobs import Jobs
 from app.store import Message, StillAnswering, Store, UnknownConversation, UnknownMessage
 from app.turn import BadDraft, Draft
@@ -38,11 +39,11 @@ class Handlers:
     """One per app. The view of each open page is kept here: a late repaint of a conversation that is no
     longer on screen must never happen, and Gradio's own `cancels` comes ~200 ms too late to ensure that."""
 
-    def __init__(self, store: Store, jobs: Jobs, home: Path) -> None:
+    def __init__(self, store: Store, jobs: Jobs, home: Path, choices: Choices) -> None:
         self._store = store
         self._jobs = jobs
         self._sidebar = Sidebar(store)
-        self._settings = Settings(store, home)
+        self._settings = Settings(store, home, choices)
         self._view: dict[str, str | None] = {}  # session -> conversation on screen
 
     def load(self, request: gr.Request) -> tuple[Update, ...]:

@@ -27,17 +27,22 @@ BACKUPS_SHOWN = 5
 class Settings:
     """One per app. A value: {choices, presets, details, prompts, home, bytes, backups, told}."""
 
-    def __init__(self, store: Store, home: Path) -> None:
-        self._store, self._home = store, home
+    def __init__(self, store: Store, home: Path, otherwise: Choices) -> None:
+        """otherwise: what holds until a person chooses."""
+        self._store, self._home, self._otherwise = store, home, otherwise
 
     def choices(self, thinking: bool) -> Choices:
         """What the next answer is asked with. thinking: as the page's switch stands."""
-        return replace(read(self._store.setting("choices")), thinking=thinking)
+        return replace(self._chosen(), thinking=thinking)
+
+    def _chosen(self) -> Choices:
+        kept = self._store.setting("choices")
+        return read(kept) if kept else self._otherwise
 
     def value(self, told: str = "") -> dict[str, Any]:
         """told: how the last action went, in words."""
         return {
-            "choices": asdict(read(self._store.setting("choices"))),
+            "choices": asdict(self._chosen()),
             "presets": {name: list(figures) for name, figures in PRESETS.items()} | {OWN: None},
             "details": DETAIL,
             "prompts": self._prompts(self._store.setting("prompts")),
