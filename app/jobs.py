@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from app import turn
+from app import disk, turn
 from app.blobs import Blobs
 from app.store import Begun, Store
 from app.turn import Cancel, Draft, Live, Streaming
@@ -82,12 +82,18 @@ class Jobs:
         return self._go(turn.begin(self._store, self._blobs, conversation_id, draft))
 
     def again(self, conversation_id: str, answer_id: str, options: Mapping[str, Any]) -> Job:
-        """Begin another answer to the same question. Raises what store.begin_again raises."""
+        """Begin another answer to the same question. Raises BadDraft and what store.begin_again raises."""
+        self._need_room()
         return self._go(self._store.begin_again(conversation_id, answer_id, options))
 
     def go_on(self, conversation_id: str, answer_id: str) -> Job:
-        """Go on with an answer that was cut short. Raises what store.go_on raises."""
+        """Go on with an answer that was cut short. Raises BadDraft and what store.go_on raises."""
+        self._need_room()
         return self._go(self._store.go_on(conversation_id, answer_id))
+
+    def _need_room(self) -> None:
+        if short := disk.shortage(self._blobs):
+            raise turn.BadDraft(short)
 
     def _go(self, begun: Begun) -> Job:
         job = Job(begun, self._run)

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from app import disk
 from app.blobs import Blobs
 from app.jobs import Jobs
 from app.store import Part, StillAnswering, Store
-from app.turn import Draft
+from app.turn import BadDraft, Draft
 from mlx_backend import Answer, Event, FakeEngine, Request
 
 PATIENCE = 30.0  # seconds until a test gives up; never what it measures
@@ -125,3 +126,19 @@ def test_a_deleted_conversation_ends_its_job(jobs: Jobs, store: Store, engine: G
     assert [live.parts for live in job.follow()]
     assert store.conversations() == ()
     assert jobs.get(job.begun.conversation_id) is None
+
+
+def test_answering_again_and_going_on_need_room_too(
+    store: Store, jobs: Jobs, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = store.begin_turn(None, "t", (Part("text", "Tell me."),))
+    store.finish(begun.answer_id, (Part("text", "Once"),), "interrupted", "cancelled")
+    before = store.path(begun.conversation_id)
+    monkeypatch.setattr(disk, "RESERVE", Blobs(home / "blobs").free() * 2)
+    for begin in (
+        lambda: jobs.again(begun.conversation_id, begun.answer_id, {}),
+        lambda: jobs.go_on(begun.conversation_id, begun.answer_id),
+    ):
+        with pytest.raises(BadDraft, match="nearly full"):
+            begin()
+    assert store.path(begun.conversation_id) == before
