@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -65,13 +66,13 @@ def test_prompts_are_saved_by_name(page: Page) -> None:
 
 def test_theme_and_text_size_stay(page: Page) -> None:
     page.get_by_label("Theme").select_option("dark")
-    assert "dark" in (page.locator("html").get_attribute("class") or "")
+    expect(page.locator("html")).to_have_class(re.compile(r"\bdark\b"))
     page.get_by_label("Text size").select_option("Large")
     page.keyboard.press("Escape")
     expect(page.get_by_role("heading", name="Settings")).to_be_hidden()
     page.reload()
-    assert "dark" in (page.locator("html").get_attribute("class") or "")
-    assert page.evaluate("getComputedStyle(document.documentElement).getPropertyValue('--text')") == "17px"
+    expect(page.locator("html")).to_have_class(re.compile(r"\bdark\b"))
+    expect(page.locator("html")).to_have_css("--text", "17px")
 
 
 def test_a_backup_is_made_and_listed(app: Any, page: Page) -> None:
