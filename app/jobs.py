@@ -12,9 +12,10 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from app import disk, turn
+from app.answering import Live
 from app.blobs import Blobs
 from app.store import Begun, Store
-from app.turn import Cancel, Draft, Live, Streaming
+from app.turn import Cancel, Draft, Streaming
 
 FOLLOW_HZ = 10  # more is not seen and costs the browser a core
 

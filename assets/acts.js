@@ -21,7 +21,6 @@ const send = (action, id, more = {}) => {
 
 function bar(message) {
   const node = make('div', 'acts');
-  node.dataset.for = JSON.stringify(message);
   if (message.variants.length > 1) node.append(switcher(message));
   if (message.role === 'user') node.append(button('act edit', 'Edit', () => edit(node.parentElement, message)));
   else {
@@ -98,10 +97,12 @@ function decorate() {
     const message = messages[n], old = row.querySelector(':scope > .acts');
     const fits = message && row.classList.contains(message.role === 'user' ? 'user-row' : 'bot-row');
     if (!fits) return row.querySelectorAll(':scope > .acts, :scope > .places').forEach((node) => node.remove());
-    if (old?.dataset.for === JSON.stringify(message)) return;
+    if (old?.dataset.for === keys[n]) return;
     old?.remove();
     row.querySelectorAll(':scope > .places').forEach((node) => node.remove());
-    row.append(...message.figures.map(window.glmchat.figure), bar(message));
+    const fresh = bar(message);
+    fresh.dataset.for = keys[n];
+    row.append(...message.figures.map(window.glmchat.figure), fresh);
   });
 }
 let asked = false;
@@ -111,8 +112,10 @@ const soon = () => {
   requestAnimationFrame(() => { asked = false; decorate(); });
 };
 new MutationObserver(soon).observe(document.getElementById('scroll') || document.body, { subtree: true, childList: true });
-watch('value', decorate);
-decorate();
+let keys = [];  // what each bar was made for; made anew with the messages, not with every repaint
+const changed = () => { keys = (props.value || []).map((message) => JSON.stringify(message)); decorate(); };
+watch('value', changed);
+changed();
 
 // --- Up in an empty composer edits the last question ---
 document.addEventListener('keydown', (event) => {

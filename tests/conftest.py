@@ -6,6 +6,7 @@ Does not know: what any test is about.
 
 from __future__ import annotations
 
+import contextlib
 import platform
 import sqlite3
 import subprocess
@@ -17,6 +18,8 @@ from pathlib import Path
 import pytest
 from asking import ROOT, SLOW
 
+from app.blobs import Blobs
+from app.store import Store
 from mlx_backend import Engine
 
 
@@ -34,6 +37,17 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("GLM_CHAT_HOME", str(folder))
     monkeypatch.delenv("GLM_CHAT_MODEL", raising=False)
     return folder
+
+
+@pytest.fixture
+def store(home: Path) -> Iterator[Store]:
+    with contextlib.closing(Store(home / "chat.db")) as store:
+        yield store
+
+
+@pytest.fixture
+def blobs(home: Path) -> Blobs:
+    return Blobs(home / "blobs")
 
 
 @pytest.fixture(scope="session")

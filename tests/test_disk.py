@@ -2,31 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from app import disk, turn
+from app.answering import Live
 from app.blobs import Blobs
 from app.store import Part, Store
-from app.turn import BadDraft, Cancel, Draft, Live
+from app.turn import BadDraft, Cancel, Draft
 from mlx_backend import Answer, FakeEngine
 
 LONG = "word " * 20_000  # 100 kB: more than an SQLite that may not grow has room for
-
-
-@pytest.fixture
-def store(home: Path) -> Iterator[Store]:
-    with contextlib.closing(Store(home / "chat.db")) as store:
-        yield store
-
-
-@pytest.fixture
-def blobs(home: Path) -> Blobs:
-    return Blobs(home / "blobs")
 
 
 def fill(store: Store) -> None:

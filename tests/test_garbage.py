@@ -7,7 +7,6 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,17 +18,6 @@ from app.store.backups import folder_of
 from app.turn import Draft, begin
 
 LONG_AGO = time.time() - (UNUSED_DAYS + 1) * 86400
-
-
-@pytest.fixture
-def store(home: Path) -> Iterator[Store]:
-    with contextlib.closing(Store(home / "chat.db")) as store:
-        yield store
-
-
-@pytest.fixture
-def blobs(home: Path) -> Blobs:
-    return Blobs(home / "blobs")
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from app.answering import Live
 from app.store import Message, Part
-from app.turn import Live
 from app.ui import messages
 from mlx_backend import Progress
 

@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from app import turn
+from app.answering import Live
 from app.blobs import Blobs
 from app.choices import Choices
 from app.store import Message, Part, Store
-from app.turn import BadDraft, Cancel, Draft, Live
+from app.turn import BadDraft, Cancel, Draft
 from mlx_backend import (
     Answer,
     BadMedia,
@@ -31,18 +32,6 @@ from mlx_backend import (
     Text,
     Video,
 )
-
-
-@pytest.fixture
-def store(home: Path) -> Iterator[Store]:
-    store = Store(home / "chat.db")
-    yield store
-    store.close()
-
-
-@pytest.fixture
-def blobs(home: Path) -> Blobs:
-    return Blobs(home / "blobs")
 
 
 @pytest.fixture

@@ -13,7 +13,18 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-ORDER = ["fold", "choices", "blobs", "disk", "migrations", "store", "transfer", "config", "documents"]
+ORDER = [
+    "fold",
+    "choices",
+    "blobs",
+    "disk",
+    "migrations",
+    "store",
+    "transfer",
+    "config",
+    "documents",
+    "answering",
+]
 ORDER += ["turn", "jobs", "security", "exchange", "ui", "server", "ask", "backup", "__main__"]
 LIBRARIES = {  # who alone may import it
     "mlx_vlm": ("mlx_backend.glm",),

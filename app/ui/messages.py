@@ -13,8 +13,9 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from app.answering import Live
 from app.store import Message, Part
-from app.turn import SELF_INFLICTED, Live
+from app.turn import SELF_INFLICTED
 from app.ui import boxes
 from mlx_backend import Progress
 

@@ -30,6 +30,7 @@ class Settings:
     def __init__(self, store: Store, home: Path, otherwise: Choices) -> None:
         """otherwise: what holds until a person chooses."""
         self._store, self._home, self._otherwise = store, home, otherwise
+        self._bytes = 0
 
     def choices(self, thinking: bool) -> Choices:
         """What the next answer is asked with. thinking: as the page's switch stands."""
@@ -47,7 +48,7 @@ class Settings:
             "details": DETAIL,
             "prompts": self._prompts(self._store.setting("prompts")),
             "home": str(self._home),
-            "bytes": sum(file.stat().st_size for file in self._home.rglob("*") if file.is_file()),
+            "bytes": self._bytes,
             "backups": [
                 {"name": one.file.name, "when": time.strftime("%d %B %Y, %H:%M", time.localtime(one.when))}
                 for one in backups(self._store.file)[:BACKUPS_SHOWN]
@@ -58,6 +59,8 @@ class Settings:
     def act(self, event: Any) -> dict[str, Any]:
         """Do what the window says; the value afterwards."""
         action = getattr(event, "action", None)
+        if action == "look":  # the window opens; thousands of files are not counted with every change in it
+            self._bytes = sum(file.stat().st_size for file in self._home.rglob("*") if file.is_file())
         if action == "choices" and isinstance(kept := getattr(event, "choices", None), Mapping):
             self._store.set_setting("choices", read(kept).options())
             return self.value("Kept. It holds from the next answer on.")

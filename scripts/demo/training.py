@@ -56,6 +56,15 @@ class Phase:
 # --- losses ----------------------------------------------------------------------------------------------
 
 
+def edges_loss(edges: Tensor, wanted: Tensor) -> Tensor:
+    """Of boxes (n, 4) in shares of the picture: what an edge is off by, as a share of the thing's own side.
+
+    That is what an overlap depends on; the picture's side would let small things be missed.
+    """
+    sides = (wanted[:, 2:] - wanted[:, :2]).clamp(min=0.04).repeat(1, 2)
+    return 2 * F.smooth_l1_loss(edges / sides, wanted / sides, beta=0.03)
+
+
 class Dense(nn.Module):
     """What lies under a picture token, read off its vector by one matrix. Thrown away after training."""
 
@@ -73,7 +82,7 @@ class Dense(nn.Module):
                 seen[name] = (logits.argmax(-1) == labels)[there].float().mean().item()
         there = classes[:, 0] > 0
         if there.any():
-            loss = loss + 5 * F.smooth_l1_loss(box[there], boxes[there], beta=0.02)
+            loss = loss + edges_loss(box[there], boxes[there])
             seen["box"] = (box[there] - boxes[there]).abs().mean().item()
         return loss, seen
 
@@ -95,7 +104,7 @@ class Meaning(nn.Module):
             seen["line"] = (logits.argmax(-1) == wanted).float().mean().item()
         if len(meant.place):
             places, wanted = self._read(vectors, meant.place_at, meant.place, 1)
-            loss = loss + 5 * F.smooth_l1_loss(places, wanted, beta=0.02)
+            loss = loss + edges_loss(places, wanted)
             seen["place"] = (places - wanted).abs().mean().item()
         if (meant.before > 0).any():
             logits, wanted = self._read(vectors, meant.before_at, meant.before, 2)
@@ -330,6 +339,16 @@ LAST_KINDS: Kinds = {
 }
 
 
+AGAIN_KINDS: Kinds = {
+    "scene": 0.46,
+    "change": 0.2,
+    "quote": 0.18,
+    "print": 0.1,
+    "clip": 0.04,
+    "outside": 0.02,
+}
+
+
 def plan(scale: float = 1.0) -> list[Phase]:
     """The phases; scale: of all step counts, for a quick trial."""
     pictures, words = Stage(turns=1, size=1.6), Stage(size=0.6)
@@ -342,5 +361,6 @@ def plan(scale: float = 1.0) -> list[Phase]:
         Phase("answer", 9500, HARD_KINDS, whole, 0.004, together=2, vision=0.5, final_lr=0.2),
         Phase("polish", 1000, HARD_KINDS, whole, 0.0012, together=2, vision=0.5),
         Phase("places", 1250, LAST_KINDS, whole, 0.002, together=2, vision=0.5),
+        Phase("again", 7500, AGAIN_KINDS, Stage(large=0.35), 0.004, together=2, vision=0.5),
     ]
     return [replace(phase, steps=max(1, round(phase.steps * scale))) for phase in phases]

@@ -1,0 +1,110 @@
+"""An answer while it arrives: events folded into parts, its thinking and its progress timed.
+
+Knows: how events become the parts that are stored and shown, what an answer that is gone on with said before.
+Does not know: where anything is stored, who asks, threads.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import mlx_backend as backend
+from app.store import Part, PartType
+from mlx_backend import Reply
+
+
+@dataclass(frozen=True)
+class Live:
+    """An answer as it stands.
+
+    progress: what is being waited for, until the first word; left: seconds that it will take, by the speed so
+    far, None while that is not known.
+    A reasoning part carries {"seconds": so far or in all, "over": whether it has ended}.
+    """
+
+    parts: tuple[Part, ...] = ()
+    progress: backend.Progress | None = None
+    left: float | None = None
+
+
+class Answering:
+    """The answer while it arrives: folds events, measures the thinking. publish gets every new state.
+
+    so_far: the parts of an answer that is gone on with.
+    """
+
+    def __init__(self, publish: Callable[[Live], None], so_far: Sequence[Part] = ()) -> None:
+        self.publish = publish
+        self._reply = Reply()
+        self._places: dict[int, dict[str, Any]] = {}  # segment -> what the model pointed at there
+        self._stage: tuple[str, int, float] | None = None  # of progress: name, done at first, when that was
+        self._began: float | None = None  # the first word of any kind
+        self._thought_for: float | None = None  # seconds, once the thinking is over
+        self._thought_before = 0.0  # seconds of thinking of an answer that is gone on with
+        for part in so_far:
+            self._recall(part)
+        self.live = Live(self.parts())
+
+    def _recall(self, part: Part) -> None:
+        if part.type == "reasoning":
+            self._reply.add(backend.Reasoning(part.text))
+            self._thought_before = float(part.data.get("seconds") or 0.0)
+            self._thought_for = 0.0 if part.data.get("over") else None
+        elif part.type in ("text", "box"):
+            self._reply.add(backend.Answer(part.text, boxed=part.type == "box"))
+            if part.data:
+                self._places[len(self._reply.segments) - 1] = dict(part.data)
+
+    @property
+    def done(self) -> backend.Done | None:
+        return self._reply.done
+
+    def add(self, event: backend.Event) -> None:
+        if isinstance(event, backend.Progress):
+            self.live = Live(self.live.parts, event, self._left(event))
+        else:
+            self._reply.add(event)
+            self._time(event)
+            self._place(event)
+            self.live = Live(self.parts())
+        self.publish(self.live)
+
+    def _left(self, at: backend.Progress) -> float | None:
+        """Seconds until this stage is over: it has a speed from its second event on."""
+        now = time.monotonic()
+        if self._stage is None or self._stage[0] != at.stage:
+            self._stage = (at.stage, at.done, now)
+        _, first, since = self._stage
+        if at.done <= first or now <= since:
+            return None
+        return (at.total - at.done) * (now - since) / (at.done - first)
+
+    def _time(self, event: backend.Event) -> None:
+        now = time.monotonic()
+        self._began = self._began or now
+        if isinstance(event, backend.Reasoning | backend.Rethink):
+            self._thought_for = None  # words taken for the answer may turn out to have been thinking
+        elif self._thought_for is None:
+            self._thought_for = now - self._began
+
+    def _place(self, event: backend.Event) -> None:
+        if isinstance(event, backend.Rethink):
+            self._places.clear()
+        elif isinstance(event, backend.Boxes):
+            self._places[len(self._reply.segments) - 1] = asdict(event)
+
+    def parts(self) -> tuple[Part, ...]:
+        parts: list[Part] = []
+        if self._reply.reasoning:
+            over = self._thought_for is not None
+            now = time.monotonic()
+            seconds = self._thought_for if self._thought_for is not None else now - (self._began or now)
+            seconds += self._thought_before
+            parts.append(Part("reasoning", self._reply.reasoning, None, {"seconds": seconds, "over": over}))
+        for n, segment in enumerate(self._reply.segments):
+            kind: PartType = "box" if isinstance(segment, backend.Boxed) else "text"
+            parts.append(Part(kind, segment.text, None, self._places.get(n, {})))
+        return tuple(parts)
