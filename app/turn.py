@@ -147,7 +147,7 @@ def request(path: Sequence[Message], blobs: Blobs) -> backend.Request:
     """
     messages: list[backend.Message] = []
     for question, answer in zip(path[::2], path[1::2], strict=True):
-        if answer is not path[-1] and _left_out(answer):
+        if answer is not path[-1] and left_out(answer):
             continue
         thinking = bool(answer.options.get("thinking", True))
         content = tuple(_said(part, blobs) for part in question.parts)
@@ -169,7 +169,8 @@ def request(path: Sequence[Message], blobs: Blobs) -> backend.Request:
     )
 
 
-def _left_out(answer: Message) -> bool:
+def left_out(answer: Message) -> bool:
+    """Whether an answer failed for what its question holds: later requests are made without both."""
     kinds = [part.data.get("kind") for part in answer.parts if part.type == "error"]
     return any(kind in SELF_INFLICTED for kind in kinds) and not _answered(answer)
 
