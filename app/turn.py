@@ -11,7 +11,7 @@ import logging
 import mimetypes
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -21,7 +21,7 @@ from app import disk
 from app.answering import Answering, Live
 from app.blobs import Blobs
 from app.choices import Choices, read
-from app.store import Begun, DiskTrouble, Message, Part, PartType, Status, Store, StoredBlob
+from app.store import Begun, DiskTrouble, Message, Part, Status, Store, StoredBlob
 from mlx_backend import BackendError, BadMedia
 
 log = logging.getLogger(__name__)
@@ -67,7 +67,8 @@ class Draft:
 
     files: where they lie now; their last component is the name shown. kept: pictures and videos of an earlier
     wording of this question, stored already. instead_of: that earlier question; None: this one follows the
-    last.
+    last. looks: how the videos among `files` are looked at, by position: {"fps", "start", "end"}, as it goes
+    into Part.data.
     """
 
     text: str
@@ -75,6 +76,7 @@ class Draft:
     choices: Choices = field(default_factory=Choices)
     kept: tuple[Part, ...] = ()
     instead_of: str | None = None
+    looks: tuple[Mapping[str, float], ...] = ()
 
 
 # --- before: the draft is stored -------------------------------------------------------------------------
@@ -88,11 +90,14 @@ def begin(store: Store, blobs: Blobs, conversation_id: str | None, draft: Draft)
     text = draft.text.strip()
     if not text and not draft.files and not draft.kept:
         raise BadDraft("There is nothing to send yet. Type a message or attach a picture or a video.")
-    kinds = [_media_type(file) for file in draft.files]  # all of them before the first copy
+    kinds = [media_type(file) for file in draft.files]  # all of them before the first copy
     if short := disk.shortage(blobs, draft.files):
         raise BadDraft(short)
     stored = [_put(blobs, file, kind) for file, kind in zip(draft.files, kinds, strict=True)]
-    added = [_file_part(file, blob) for file, blob in zip(draft.files, stored, strict=True)]
+    added = [
+        _file_part(file, blob, look)
+        for file, blob, look in zip(draft.files, stored, _looks(draft), strict=True)
+    ]
     parts = [*draft.kept, *added]
     if text:
         parts.append(Part("text", text))
@@ -114,7 +119,8 @@ def title_of(draft: Draft) -> str:
     return cut.rstrip(" ,;:.–-") + "…"
 
 
-def _media_type(file: Path) -> str:
+def media_type(file: Path) -> str:
+    """What a file is by its name. Raises BadDraft if it is neither a picture nor a video."""
     kind, packed = mimetypes.guess_type(file.name)
     if kind is None or packed or not kind.startswith(("image/", "video/")):
         raise BadDraft(f"{file.name} is neither a picture nor a video. Remove it and send again.")
@@ -131,9 +137,15 @@ def _put(blobs: Blobs, file: Path, media_type: str) -> StoredBlob:
     return StoredBlob(blob.sha256, media_type, blob.bytes)
 
 
-def _file_part(file: Path, blob: StoredBlob) -> Part:
-    kind: PartType = "image" if blob.media_type.startswith("image/") else "video"
-    return Part(kind, "", blob.sha256, {"name": file.name, "media_type": blob.media_type})
+def _looks(draft: Draft) -> Sequence[Mapping[str, float]]:
+    return [*draft.looks, *[{}] * len(draft.files)][: len(draft.files)]
+
+
+def _file_part(file: Path, blob: StoredBlob, look: Mapping[str, float]) -> Part:
+    data = {"name": file.name, "media_type": blob.media_type}
+    if blob.media_type.startswith("image/"):
+        return Part("image", "", blob.sha256, data)
+    return Part("video", "", blob.sha256, {**data, **look})
 
 
 # --- asking: the path becomes a request ------------------------------------------------------------------
@@ -145,17 +157,40 @@ def request(path: Sequence[Message], blobs: Blobs) -> backend.Request:
     path: as stored, ending in an answer, which is empty unless it is gone on with. Raises BadMedia if a
     stored file is gone.
     """
+    return _asked(_turns(path, blobs, path[-1]), read(path[-1].options))
+
+
+def preview(path: Sequence[Message], blobs: Blobs, draft: Draft) -> backend.Request:
+    """What would be asked if the draft were sent now; nothing is copied or stored.
+
+    path: as stored, its answers over. Raises BadDraft for a file that is neither a picture nor a video,
+    BadMedia if a stored file is gone.
+    """
+    content = [_said(part, blobs) for part in draft.kept]
+    for file, look in zip(draft.files, _looks(draft), strict=True):
+        content.append(_medium(_file_part(file, StoredBlob("", media_type(file), 0), look), file))
+    if text := draft.text.strip():
+        content.append(backend.Text(text))
+    asked = backend.Message("user", tuple(content), draft.choices.thinking)
+    return _asked([*_turns(path, blobs), asked], draft.choices)
+
+
+def _turns(path: Sequence[Message], blobs: Blobs, unfinished: Message | None = None) -> list[backend.Message]:
+    """unfinished: the answer that is to come or to be gone on with."""
     messages: list[backend.Message] = []
     for question, answer in zip(path[::2], path[1::2], strict=True):
-        if answer is not path[-1] and left_out(answer):
+        if answer is not unfinished and left_out(answer):
             continue
         thinking = bool(answer.options.get("thinking", True))
         content = tuple(_said(part, blobs) for part in question.parts)
         messages.append(backend.Message("user", content, thinking))
         words, reasoning = _answered(answer), _reasoning(answer)
-        if words or (reasoning and answer is path[-1]):
+        if words or (reasoning and answer is unfinished):
             messages.append(backend.Message("assistant", words, reasoning=reasoning))
-    choices = read(path[-1].options)
+    return messages
+
+
+def _asked(messages: list[backend.Message], choices: Choices) -> backend.Request:
     if choices.system:
         messages.insert(0, backend.Message("system", (backend.Text(choices.system),)))
     return backend.Request(
@@ -178,10 +213,18 @@ def left_out(answer: Message) -> bool:
 def _said(part: Part, blobs: Blobs) -> backend.Part:
     if part.sha256 is None:
         return backend.Text(part.text)
-    file, name = blobs.path(part.sha256), str(part.data.get("name", "attachment"))
+    file = blobs.path(part.sha256)
     if not file.exists():
-        raise BadMedia(name, "its stored copy is missing. Attach it again in a new chat.")
-    return backend.Image(file, name) if part.type == "image" else backend.Video(file, name)
+        raise BadMedia(_name(part), "its stored copy is missing. Attach it again in a new chat.")
+    return _medium(part, file)
+
+
+def _medium(part: Part, file: Path) -> backend.Image | backend.Video:
+    return backend.Image(file, _name(part)) if part.type == "image" else backend.Video(file, _name(part))
+
+
+def _name(part: Part) -> str:
+    return str(part.data.get("name", "attachment"))
 
 
 def _answered(answer: Message) -> tuple[backend.Part, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -299,3 +300,48 @@ def test_how_long_reading_will_take_is_told_by_its_speed(store: Store, blobs: Bl
     assert first.left is None
     assert second.left is not None and second.left >= 0.6  # 600 tokens at 1,000 a second, or slower
     assert seen[-1].left is None and seen[-1].progress is None
+
+
+def test_what_a_draft_would_ask_is_what_is_asked_then(
+    store: Store, blobs: Blobs, picture: Path, tmp_path: Path
+) -> None:
+    clip = tmp_path / "walk.mp4"
+    clip.write_bytes(b"mp4")
+    engine = FakeEngine([Reasoning("hm"), Answer("ok")])
+    conversation, _, _ = answer(store, blobs, engine, Draft("One", (picture,), Choices(thinking=False)))
+    looks: tuple[dict[str, float], ...] = ({}, {"fps": 1.0, "start": 2.0, "end": 5.0})
+    draft = Draft(" Two ", (picture, clip), Choices(detail="low", system="Be short."), looks=looks)
+    before = sorted(blobs.root.rglob("*"))
+    told = turn.preview(store.path(conversation), blobs, draft)
+    assert sorted(blobs.root.rglob("*")) == before  # nothing is copied
+    answer(store, blobs, engine, draft, conversation)
+
+    def spelled(request: Request) -> Request:
+        """With the bytes in place of where they lie."""
+        return replace(
+            request,
+            messages=tuple(
+                replace(
+                    message,
+                    content=tuple(
+                        replace(part, source=part.source.read_bytes())  # type: ignore[arg-type, union-attr]
+                        if isinstance(part, Image | Video)
+                        else part
+                        for part in message.content
+                    ),
+                )
+                for message in request.messages
+            ),
+        )
+
+    assert spelled(told) == spelled(engine.requests[1])
+    stored = store.path(conversation)[-2].parts
+    assert [dict(part.data) for part in stored[:2]] == [
+        {"name": "a cat.png", "media_type": "image/png"},
+        {"name": "walk.mp4", "media_type": "video/mp4", "fps": 1.0, "start": 2.0, "end": 5.0},
+    ]
+
+
+def test_a_draft_of_something_else_cannot_be_looked_at(blobs: Blobs, tmp_path: Path) -> None:
+    with pytest.raises(BadDraft, match=r"notes\.txt is neither"):
+        turn.preview((), blobs, Draft("", (tmp_path / "notes.txt",)))

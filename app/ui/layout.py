@@ -92,8 +92,11 @@ def theme() -> gr.themes.Base:
     )
 
 
+STYLES = ("app.css", "composer.css")  # each overrides those before it
+
+
 def styles() -> str:
-    return (ASSETS / "app.css").read_text(encoding="utf-8")
+    return "\n".join((ASSETS / name).read_text(encoding="utf-8") for name in STYLES)
 
 
 def head() -> str:
