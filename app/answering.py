@@ -62,8 +62,15 @@ class Answering:
     def done(self) -> backend.Done | None:
         return self._reply.done
 
+    @property
+    def saw(self) -> tuple[backend.Shown, ...]:
+        """What the model was shown; empty until it is told."""
+        return self._reply.saw.media if self._reply.saw else ()
+
     def add(self, event: backend.Event) -> None:
-        if isinstance(event, backend.Progress):
+        if isinstance(event, backend.Saw):
+            self._reply.add(event)  # no word yet: what is being waited for stays on the screen
+        elif isinstance(event, backend.Progress):
             self.live = Live(self.live.parts, event, self._left(event))
         else:
             self._reply.add(event)

@@ -134,6 +134,7 @@ def as_object(reply: Reply, request: Request, model: str) -> dict[str, Any]:
         "model": model,
         "reasoning": reply.reasoning,
         "answer": reply.answer,
+        "saw": [asdict(shown) for shown in reply.saw.media] if reply.saw else [],
         "boxes": [_place(boxes, pictures) for boxes in reply.boxes],
         "tool_calls": [{"name": call.name, "arguments": dict(call.arguments)} for call in reply.tool_calls],
         "reason": reply.done.reason if reply.done else None,

@@ -1,7 +1,8 @@
 """The app's one door to the model.
 
 Knows: the waiting line, which checkpoint is wanted, when a worker process must be started or replaced.
-Does not know: MLX, how the process is spoken to (process.py), how an answer is computed (worker.py).
+Does not know: MLX, how the process is spoken to (process.py), how an answer is computed (worker.py) or a
+    request measured (measuring.py).
 
 The model lives in a child process because an out-of-memory abort of Metal cannot be caught: it takes the
 process with it. When that happens the caller gets EngineStopped and the next request starts a new worker.
@@ -18,10 +19,11 @@ from queue import Empty
 from types import TracebackType
 from typing import Protocol, Self
 
-from .errors import BackendError, EngineStopped
+from .errors import BackendError, EngineStopped, ModelMissing, closing
 from .line import LOOK, Line
+from .measuring import Measuring
 from .process import RESPONDER, Facts, Loaded, Worker
-from .types import Done, Event, Progress, Request, Status
+from .types import Done, Event, Measured, Progress, Request, Status
 
 PHASES = {
     "load": "loading the model",
@@ -46,6 +48,14 @@ class EngineLike(Protocol):
         Once `cancel` is set the stream ends within one token or one prefill chunk with Done("cancelled");
         while it waits or the model loads, at once (loading goes on). Closing the iterator cancels too.
         Raises BackendError; EngineStopped when the model's process died.
+        """
+
+    def measure(self, request: Request) -> Measured:
+        """What the request would cost and show, counted exactly, without computing any of it.
+
+        Works before the model is loaded and beside an answer under way, from any thread. Blocks, for a second
+        or so the first time and for a long video. Raises BackendError: BadMedia for a file that cannot be
+        used, ModelMissing where there is no model yet.
         """
 
     def status(self) -> Status:
@@ -81,6 +91,7 @@ class Engine:
         self._line = Line()
         self._lock = threading.Lock()  # around starting and stopping a worker
         self._worker: Worker | None = None
+        self._measuring = Measuring(log.with_name("measure.log") if log else None)
 
     def start(self) -> None:
         self._running()
@@ -104,6 +115,11 @@ class Engine:
             else:
                 yield from self._respond(worker, request, cancel)
 
+    def measure(self, request: Request) -> Measured:
+        if self._model is None:
+            raise ModelMissing("")
+        return self._measuring.measure(self._model, request)
+
     def status(self) -> Status:
         worker = self._worker
         model = str(self._model) if self._model else None
@@ -120,6 +136,7 @@ class Engine:
 
     def close(self) -> None:
         self._line.close()
+        self._measuring.close()
         self._stop()
 
     def __enter__(self) -> Self:
@@ -165,7 +182,7 @@ class Engine:
         progress reaches whoever waits for the model next.
         """
         if self._model is None:
-            raise BackendError("No model is chosen. Choose one, then ask again.")
+            raise ModelMissing("")
         worker = self._running(self._model)
         had_it = worker.folder == self._model
         number = worker.load(self._model)
@@ -194,10 +211,6 @@ class Engine:
                     return
         finally:
             worker.cancel(number)
-
-
-def closing() -> BackendError:
-    return BackendError("The app is closing. The question was not asked; nothing was lost.")
 
 
 def _replies(worker: Worker, number: int, doing: str) -> Iterator[Event | Loaded | None]:

@@ -35,7 +35,7 @@ def _rebuild(kind: type[BackendError], attributes: dict[str, object]) -> Backend
 
 
 class ModelMissing(BackendError):
-    """No checkpoint there, or files of it are absent."""
+    """No checkpoint there, or files of it are absent. folder: empty where none is chosen yet."""
 
     def __init__(self, folder: str, missing: Sequence[str] = ()) -> None:
         names = ", ".join(missing[:3]) + (", …" if len(missing) > 3 else "")
@@ -43,6 +43,8 @@ class ModelMissing(BackendError):
         super().__init__(
             f"No usable model in {folder}: {what if missing else 'there is no such folder'}. "
             "Nothing was loaded. Download the model again or choose another folder."
+            if folder
+            else "No model is chosen. Choose one, then ask again."
         )
         self.folder = folder
         self.missing = list(missing)
@@ -101,3 +103,7 @@ class EngineStopped(BackendError):
             "Ask again: the model is loaded anew."
         )
         self.exit_code = exit_code
+
+
+def closing() -> BackendError:
+    return BackendError("The app is closing. The question was not asked; nothing was lost.")

@@ -13,14 +13,33 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from .engine import closing
-from .errors import BackendError, EngineStopped
+from .errors import BackendError, BadMedia, EngineStopped, closing
 from .line import LOOK, Line
-from .types import Answer, Boxes, Done, Event, Image, Progress, Reasoning, Request, Stats, Status, Text
+from .types import (
+    Answer,
+    Boxed,
+    Boxes,
+    Done,
+    Event,
+    Image,
+    Measured,
+    Progress,
+    Reasoning,
+    Request,
+    Saw,
+    Shown,
+    Stats,
+    Status,
+    Text,
+    Video,
+)
 
 Step = Event | float | BackendError  # what comes next; a number is a pause in seconds; an error is raised
 Script = Sequence[Step] | Callable[[Request], Sequence[Step]]
 
+LIMIT = 65_536  # tokens, as the real model's
+LENGTH = 60.0  # seconds that every video is said to last
+PICTURE, PAIR, WORD = 100, 40, 2  # tokens of a picture, a pair of frames, a word
 LOAD = (Progress("load", 0, 1000), Progress("load", 1000, 1000))
 
 
@@ -62,6 +81,16 @@ class FakeEngine:
             else:
                 yield from self._load()
                 yield from self._play(request, cancel)
+
+    def measure(self, request: Request) -> Measured:
+        """Two tokens a word; the sizes of `pretended`. Raises BadMedia for a file that is not there."""
+        parts = [part for message in request.messages for part in message.content]
+        for part in parts:
+            if isinstance(part, Image | Video) and isinstance(part.source, Path) and not part.source.exists():
+                raise BadMedia(part.name or part.source.name, "there is no such file.")
+        words = sum(len(part.text.split()) for part in parts if isinstance(part, Text | Boxed))
+        shown = pretended(request)
+        return Measured(WORD * words + sum(item.tokens for item in shown), LIMIT, shown)
 
     def status(self) -> Status:
         model = str(self._model) if self._model else None
@@ -120,11 +149,35 @@ class FakeEngine:
         return True
 
 
+def pretended(request: Request) -> tuple[Shown, ...]:
+    """What the fake says of pictures and videos; it opens none of them."""
+    return tuple(
+        _film(part) if isinstance(part, Video) else _picture(part, request.max_image_tokens)
+        for message in request.messages
+        for part in message.content
+        if isinstance(part, Image | Video)
+    )
+
+
+def _picture(part: Image, most: int | None) -> Shown:
+    tokens = min(PICTURE, most or PICTURE)
+    side = 28 * max(1, int(tokens**0.5))
+    return Shown(part.name, False, (1280, 960), side, side, tokens)
+
+
+def _film(part: Video) -> Shown:
+    end = min(LENGTH, LENGTH if part.end is None else part.end)
+    count = max(1, int((end - part.start) * (part.fps or 2.0) / 2))
+    step = (end - part.start) / count
+    moments = tuple(part.start + n * step for n in range(count))
+    return Shown(part.name, True, (1920, 1080), 224, 140, PAIR * count, moments, LENGTH)
+
+
 def default_script(request: Request) -> list[Step]:
     """A little reasoning, an answer with markdown, and a box on the first picture if there is one."""
     question = " ".join(part.text for part in request.messages[-1].content if isinstance(part, Text))
     pictures = [part for message in request.messages for part in message.content if isinstance(part, Image)]
-    steps: list[Step] = [Progress("prefill", 0, 100), Progress("prefill", 100, 100)]
+    steps: list[Step] = [Saw(pretended(request)), Progress("prefill", 0, 100), Progress("prefill", 100, 100)]
     if request.thinking:
         steps += [Reasoning(piece) for piece in ("The question is ", "short. ", "A scripted answer will do.")]
     steps += [Answer("You asked: "), Answer(f"*{question.strip() or 'nothing'}*\n\n")]

@@ -19,6 +19,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
+from multiprocessing.connection import Connection
 from pathlib import Path
 from queue import SimpleQueue
 from typing import IO, Any, Literal
@@ -29,7 +30,7 @@ from .types import Done, Event, Request
 RESPONDER = "mlx_backend.respond:Responder"
 LOG_BYTES = 1_000_000  # a log that has grown past this is kept once, as NAME.1, and begun anew
 # -P: a file of the person's working folder must not pass for a module of ours.
-COMMAND = [sys.executable, "-P", "-X", "faulthandler", "-m", "mlx_backend.worker"]
+COMMAND = [sys.executable, "-P", "-X", "faulthandler", "-m"]
 PATIENCE = 5.0  # seconds between asking a worker to end and killing it
 GRACE = 0.5  # seconds between the end of its pipe and killing it
 
@@ -72,16 +73,7 @@ class Worker:
         self._cancelled = 0
         self._numbers = itertools.count(1)
         self._sending = threading.Lock()
-        self._pipe, theirs = multiprocessing.Pipe()
-        with theirs, _opened(log) as output:
-            self._process = subprocess.Popen(
-                [*COMMAND, str(theirs.fileno()), responder],
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                pass_fds=[theirs.fileno()],
-                env=_environment(),
-            )
+        self._process, self._pipe = start_child(log, "mlx_backend.worker", responder)
         self._reader = threading.Thread(target=self._read, name="worker-reader", daemon=True)
         self._reader.start()
 
@@ -162,6 +154,24 @@ class Worker:
         if isinstance(what, Loaded | Done | BackendError):
             self.jobs.pop(number, None)  # before anybody is told: who sees Done finds the engine idle
         self.replies.put((number, what))
+
+
+def start_child(log: Path | None, module: str, *arguments: str) -> tuple[subprocess.Popen[bytes], Connection]:
+    """Run a module with a pipe to it, whose number is its first argument. Raises OSError.
+
+    The module ends itself when its end of the pipe does: that is how it learns that the app was killed.
+    """
+    ours, theirs = multiprocessing.Pipe()
+    with theirs, _opened(log) as output:
+        process = subprocess.Popen(
+            [*COMMAND, module, str(theirs.fileno()), *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            pass_fds=[theirs.fileno()],
+            env=_environment(),
+        )
+    return process, ours
 
 
 @contextlib.contextmanager

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from mlx_backend.types import Answer, Boxed, Boxes, Done, Event, Reasoning, Rethink, Text, ToolCall
+from mlx_backend.types import Answer, Boxed, Boxes, Done, Event, Reasoning, Rethink, Saw, Text, ToolCall
 
 
 @dataclass
@@ -16,6 +16,7 @@ class Reply:
     """The fold of a stream: `add` every event, look at any time.
 
     segments: the answer in order; neighbouring words are one segment, every box is its own.
+    saw: what the model was shown; None until it is told.
     done: None until the stream has ended.
     """
 
@@ -24,6 +25,7 @@ class Reply:
     boxes: list[Boxes] = field(default_factory=list)
     tool_calls: list[ToolCall] = field(default_factory=list)
     done: Done | None = None
+    saw: Saw | None = None
 
     @property
     def answer(self) -> str:
@@ -47,6 +49,8 @@ class Reply:
                 self.boxes.append(event)
             case ToolCall():
                 self.tool_calls.append(event)
+            case Saw():
+                self.saw = event
             case Done():
                 self.done = event
 

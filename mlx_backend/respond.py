@@ -28,7 +28,7 @@ from mlx_backend.glm.template import compare_with_template
 from mlx_backend.parse import Parser
 from mlx_backend.repetition import RepetitionDetector
 from mlx_backend.sample import Sampler
-from mlx_backend.types import Done, Event, Image, Progress, Reason, Request, Stats
+from mlx_backend.types import Done, Event, Image, Progress, Reason, Request, Saw, Stats
 
 log = logging.getLogger(__name__)
 
@@ -136,6 +136,7 @@ class Responder:
         Raises BadMedia and ContextTooLong before anything is computed.
         """
         run = self.prepare(request)
+        yield Saw(run.layout.shown)
         logits = yield from self.compute(run, cancelled)
         if logits is None:
             yield Done("cancelled", run.stats())
@@ -146,13 +147,7 @@ class Responder:
         """Lay out the prompt; nothing is computed. Raises BadMedia and ContextTooLong."""
         start = time.perf_counter()
         mx.reset_peak_memory()
-        layout = self.processor.layout(
-            request.messages,
-            thinking=request.thinking,
-            tools=request.tools,
-            max_image_tokens=request.max_image_tokens,
-            go_on=request.go_on,
-        )
+        layout = self.processor.of(request)
         if len(layout.ids) >= self._limit:
             raise ContextTooLong(len(layout.ids), self._limit)
         where, following = positions(layout.ids, layout.grids, self.model.image_id, self._merge)
@@ -190,7 +185,7 @@ class Responder:
         total = sum(len(m.grids) for m in needed)
         done, features = 0, {}
         for item in needed:
-            vectors = self._features.get((item.digest, item.grids))
+            vectors = self._features.get(tuple(item.names))
             if vectors is None:
                 pieces = []
                 rows = self.processor.pieces(item, run.request.max_image_tokens)
@@ -201,7 +196,7 @@ class Responder:
                     yield Progress("images", done + len(pieces), total)
                 vectors = mx.concatenate(pieces)
                 mx.eval(vectors)
-                self._features.put((item.digest, item.grids), vectors)
+                self._features.put(tuple(item.names), vectors)
             done += len(item.grids)
             features.update(_split(item, vectors, self._merge))
         return features
@@ -275,8 +270,8 @@ def _keys(layout: Layout, merge: int) -> list[Key]:
     """The name of every position's content: see cache.py."""
     keys: list[Key] = list(layout.ids)
     for item in layout.media:
-        for pair, (start, length) in enumerate(zip(item.starts, item.lengths(merge), strict=True)):
-            keys[start : start + length] = [(item.digest, item.grids[pair], pair, k) for k in range(length)]
+        for name, start, length in zip(item.names, item.starts, item.lengths(merge), strict=True):
+            keys[start : start + length] = [(name, k) for k in range(length)]
     return keys
 
 

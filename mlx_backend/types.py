@@ -41,10 +41,17 @@ class Image:
 
 @dataclass(frozen=True)
 class Video:
-    """A video file. `name` is what errors call it."""
+    """A video file. `name` is what errors call it.
+
+    fps: frames looked at per second; None: the checkpoint's own rule. start, end: the seconds of the clip
+    that are looked at; end None: to its end. Times in the prompt stay those of the whole clip.
+    """
 
     source: Path
     name: str = ""
+    fps: float | None = None
+    start: float = 0.0
+    end: float | None = None
 
 
 Part = Text | Boxed | Image | Video
@@ -128,6 +135,36 @@ class Progress:
 
 
 @dataclass(frozen=True)
+class Shown:
+    """What the model is shown of one picture or video.
+
+    original: width and height in pixels as it lies in the file, turned upright. width, height: after
+    resizing. tokens: of all its frames. moments: of a video, the second at which a player shows the first
+    frame of each pair, in the whole clip; () for a picture. length: of the whole clip in seconds; 0 for a
+    picture.
+    """
+
+    name: str
+    video: bool
+    original: tuple[int, int]
+    width: int
+    height: int
+    tokens: int
+    moments: tuple[float, ...] = ()
+    length: float = 0.0
+
+
+@dataclass(frozen=True)
+class Saw:
+    """What the model is shown of every picture and video, in the order of the conversation.
+
+    Comes once per answer, as soon as the prompt is laid out and before anything is computed.
+    """
+
+    media: tuple[Shown, ...]
+
+
+@dataclass(frozen=True)
 class Reasoning:
     """A piece of the thinking; in order of arrival the pieces are the reasoning."""
 
@@ -203,7 +240,19 @@ class Done:
     stats: Stats = Stats()
 
 
-Event = Progress | Reasoning | Answer | Rethink | Boxes | ToolCall | Done
+Event = Progress | Saw | Reasoning | Answer | Rethink | Boxes | ToolCall | Done
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a request would cost, were it sent now.
+
+    tokens: of the whole prompt. limit: tokens that prompt and answer may have together. shown: as in Saw.
+    """
+
+    tokens: int
+    limit: int
+    shown: tuple[Shown, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -57,7 +57,7 @@ def test_json_is_one_object_with_boxes_in_pixels_of_the_upright_picture(picture:
     done = run("ask", "What is this?", "--image", "a.jpg", "--json", cwd=picture.parent)
     assert (done.returncode, done.stderr) == (0, "")
     told: dict[str, Any] = json.loads(done.stdout)
-    assert set(told) == {"model", "reasoning", "answer", "boxes", "tool_calls", "reason", "stats"}
+    assert set(told) == {"model", "reasoning", "answer", "saw", "boxes", "tool_calls", "reason", "stats"}
     assert told["boxes"] == [
         {
             "image": 0,

@@ -45,7 +45,10 @@ ONE_THREAD_PIXELS = 640 * 480
 
 
 class Clip(Protocol):
-    """A video that is known but not decoded. frames: how many there truly are. Sizes in pixels, upright."""
+    """A video that is known but not decoded. frames: how many there truly are. Sizes in pixels, upright.
+
+    times: of each frame in milliseconds, ascending; empty where they are not known.
+    """
 
     @property
     def name(self) -> str: ...
@@ -61,6 +64,9 @@ class Clip(Protocol):
 
     @property
     def height(self) -> int: ...
+
+    @property
+    def times(self) -> NDArray[np.float64]: ...
 
     def read(self, indices: Sequence[int]) -> Iterator[Image.Image]:
         """The RGB frames of these ascending indices, repeats allowed. Raises BadMedia."""
@@ -268,6 +274,10 @@ class Animation:
     fps: float
     width: int
     height: int
+
+    @property
+    def times(self) -> NDArray[np.float64]:
+        return np.empty(0)
 
     def read(self, indices: Sequence[int]) -> Iterator[Image.Image]:
         if self.frames == 1:

@@ -1,7 +1,8 @@
 """Videos as the model's vision tower wants them: which frames, when, and their patch rows.
 
-Knows: the reference's sampling and timestamps, that frames go in pairs.
-Does not know: containers and seeking (frames.py), prompts, MLX.
+Knows: the reference's sampling and timestamps, that frames go in pairs. A part of a clip is sampled as if it
+    were a clip of its own, but keeps the times of the whole.
+Does not know: containers and seeking (frames.py), which frames lie in a part (span.py), prompts, MLX.
 """
 
 from __future__ import annotations
@@ -18,8 +19,9 @@ from mlx_backend.errors import BadMedia
 from mlx_backend.glm.frames import Clip, open_clip
 from mlx_backend.glm.images import Grid, patch_rows, resize_frame
 from mlx_backend.glm.rules import MediaRules, fit_size
+from mlx_backend.glm.span import Look, length, moments, span
 
-__all__ = ["sample_indices", "video_grids", "video_pairs", "video_patches"]
+__all__ = ["Look", "Plan", "plan", "sample_indices", "video_grids", "video_pairs", "video_patches"]
 
 
 def sample_indices(
@@ -52,7 +54,7 @@ def sample_indices(
 
 
 @dataclass(frozen=True)
-class _Plan:
+class Plan:
     """What will be read: known before anything is decoded. height, width: pixels after resizing."""
 
     clip: Clip
@@ -60,73 +62,96 @@ class _Plan:
     height: int
     width: int
     rules: MediaRules
+    look: Look
 
     @property
     def grid(self) -> Grid:
         return 1, self.height // self.rules.patch, self.width // self.rules.patch
 
     @property
+    def pairs(self) -> list[tuple[int, ...]]:
+        """Indices of the frames of each pair."""
+        each = self.rules.temporal
+        return [tuple(self.indices[at : at + each]) for at in range(0, len(self.indices), each)]
+
+    @property
+    def moments(self) -> list[float]:
+        """The second at which a player shows the first frame of each pair."""
+        shown = moments(self.clip)
+        return [float(shown[pair[0]]) for pair in self.pairs]
+
+    @property
     def seconds(self) -> list[int]:
         """The whole second of the first frame of each pair, as the reference writes it into the prompt."""
-        return [int(index / self.clip.fps) for index in self.indices[:: self.rules.temporal]]
+        if self.look.whole:
+            return [int(pair[0] / self.clip.fps) for pair in self.pairs]
+        return [int(moment) for moment in self.moments]  # the person chose the part in a player
+
+    @property
+    def length(self) -> float:
+        """Seconds of the whole clip."""
+        return length(self.clip)
 
 
-def _plan(path: Path, rules: MediaRules, name: str, max_tokens: int | None) -> _Plan:
-    clip = open_clip(path, name)
-    # The reference's readers give a length of frames / fps, not the length the container states.
-    length = clip.frames / clip.fps
-    indices = sample_indices(clip.frames, clip.fps, length, rules.sample_fps, rules.max_seconds)
+def plan(
+    path: Path, rules: MediaRules, name: str = "", max_tokens: int | None = None, look: Look | None = None
+) -> Plan:
+    """Choose frames and their size. max_tokens: of all frames. look: None: the whole. Raises BadMedia."""
+    clip, look = open_clip(path, name), look or Look()
+    part, rate = span(clip, look), look.fps or rules.sample_fps
+    chosen = sample_indices(part.frames, part.fps, part.frames / part.fps, rate, rules.max_seconds)
+    indices = [part.first + index for index in chosen]
     try:
         height, width = fit_size(len(indices), clip.height, clip.width, rules, max_tokens)
     except ValueError as error:
         raise BadMedia(clip.name, f"{error}.") from error
-    return _Plan(clip, indices, height, width, rules)
+    return Plan(clip, indices, height, width, rules, look)
 
 
 def video_grids(
-    path: Path, rules: MediaRules, name: str = "", max_tokens: int | None = None
+    path: Path, rules: MediaRules, name: str = "", max_tokens: int | None = None, look: Look | None = None
 ) -> tuple[list[Grid], list[int]]:
     """One (1, gh, gw) and one integer second per pair of frames, without decoding the video.
 
     max_tokens: of the whole video. Equal to what video_patches gives. Raises BadMedia.
     """
-    plan = _plan(path, rules, name, max_tokens)
-    return [plan.grid] * len(plan.seconds), plan.seconds
+    planned = plan(path, rules, name, max_tokens, look)
+    return [planned.grid] * len(planned.pairs), planned.seconds
 
 
 def video_pairs(
-    path: Path, rules: MediaRules, name: str = "", max_tokens: int | None = None
+    path: Path, rules: MediaRules, name: str = "", max_tokens: int | None = None, look: Look | None = None
 ) -> Iterator[tuple[NDArray[np.float32], Grid, int]]:
     """Pair after pair: patch rows (gh * gw, 1176) float32, grid (1, gh, gw), second.
 
     Holds one pair at a time, whatever the video's length. Raises BadMedia, also on the way.
     """
-    plan = _plan(path, rules, name, max_tokens)
-    for frames, second in zip(_frame_pairs(plan), plan.seconds, strict=True):
-        yield patch_rows(frames, rules), plan.grid, second
+    planned = plan(path, rules, name, max_tokens, look)
+    for frames, second in zip(_frame_pairs(planned), planned.seconds, strict=True):
+        yield patch_rows(frames, rules), planned.grid, second
 
 
 def video_patches(
-    path: Path, rules: MediaRules, name: str = "", max_tokens: int | None = None
+    path: Path, rules: MediaRules, name: str = "", max_tokens: int | None = None, look: Look | None = None
 ) -> tuple[NDArray[np.float32], list[Grid], list[int]]:
     """All pairs of a video: (rows of all pairs in order, one grid per pair, one second per pair).
 
     max_tokens: of the whole video. The rows are float32: up to 564 MB under the reference's bounds, of which
     nothing is held twice. Raises BadMedia.
     """
-    plan = _plan(path, rules, name, max_tokens)
-    each, pairs = plan.grid[1] * plan.grid[2], len(plan.seconds)
+    planned = plan(path, rules, name, max_tokens, look)
+    each, pairs = planned.grid[1] * planned.grid[2], len(planned.pairs)
     rows = np.empty((pairs * each, rules.row), np.float32)
-    for pair, frames in enumerate(_frame_pairs(plan)):
+    for pair, frames in enumerate(_frame_pairs(planned)):
         patch_rows(frames, rules, out=rows[pair * each : (pair + 1) * each])
-    return rows, [plan.grid] * pairs, plan.seconds
+    return rows, [planned.grid] * pairs, planned.seconds
 
 
-def _frame_pairs(plan: _Plan) -> Iterator[NDArray[np.uint8]]:
+def _frame_pairs(planned: Plan) -> Iterator[NDArray[np.uint8]]:
     """(2, height, width, 3) RGB levels; each frame resized as soon as it is decoded."""
     pair: list[NDArray[np.uint8]] = []
-    for frame in plan.clip.read(plan.indices):
-        pair.append(resize_frame(frame, plan.height, plan.width))
-        if len(pair) == plan.rules.temporal:
+    for frame in planned.clip.read(planned.indices):
+        pair.append(resize_frame(frame, planned.height, planned.width))
+        if len(pair) == planned.rules.temporal:
             yield np.stack(pair)
             pair = []
