@@ -11,6 +11,8 @@ from app.store import Message, Part
 from app.ui import messages
 from mlx_backend import Progress
 
+MEDIA = "http://h/media/"
+
 
 def answer(*parts: Part, status: Any = "complete", reason: str | None = "stop") -> Message:
     return Message("id", "assistant", status, parts, {}, reason)
@@ -22,11 +24,9 @@ def texts(shown: list[dict[str, Any]]) -> list[str]:
 
 def test_a_question_is_one_group_of_files_and_words() -> None:
     image = Part("image", "", "ab" * 32, {"name": "<b>.png", "media_type": "image/png"})
-    (shown,) = messages.question(
-        Message("id", "user", "complete", (image, Part("text", "hi"))), "http://h/media/"
-    )
+    (shown,) = messages.question(Message("id", "user", "complete", (image, Part("text", "hi"))), MEDIA)
     file, words = shown["content"]
-    assert file["file"]["url"] == "http://h/media/" + "ab" * 32
+    assert file["file"]["url"] == MEDIA + "ab" * 32
     assert (file["file"]["mime_type"], words) == ("image/png", {"type": "text", "text": "hi"})
 
 
@@ -51,19 +51,21 @@ def test_only_the_end_of_a_live_answer_changes() -> None:
     text = "one\n    two\n\n```\n  code\n"
     before = ""
     for n in range(1, len(text)):
-        (shown,) = texts(messages.arriving(Live((Part("text", text[:n]),)))) or [""]
+        (shown,) = texts(messages.arriving(Live((Part("text", text[:n]),)), MEDIA)) or [""]
         assert shown.startswith(before)
         before = shown
 
 
 def test_thinking_runs_and_then_folds() -> None:
     running = Part("reasoning", "hm", None, {"seconds": 2.4, "over": False})
-    (shown,) = messages.arriving(Live((running,)))
+    (shown,) = messages.arriving(Live((running,)), MEDIA)
     assert shown["metadata"] == {"title": "Thinking… 2 s", "status": "pending"}
     over = Part("reasoning", "hm", None, {"seconds": 1.34, "over": True})
-    shown = messages.arriving(Live((over, Part("text", "Yes"))))[0]
+    shown = messages.arriving(Live((over, Part("text", "Yes"))), MEDIA)[0]
     assert shown["metadata"] == {"title": "Thought for 1.3 s", "status": "done"}
-    shown = messages.answer(answer(running, status="interrupted", reason=None))[0]  # cut off by a crash
+    shown = messages.answer(answer(running, status="interrupted", reason=None), MEDIA)[
+        0
+    ]  # cut off by a crash
     assert shown["metadata"]["status"] == "done"
     assert messages.duration(125.9) == "2 min 5 s"
 
@@ -103,17 +105,34 @@ def test_waiting_is_told_in_words(progress: Progress | None, words: str) -> None
     ],
 )
 def test_how_an_answer_ended_is_said(message: Message, note: str) -> None:
-    last = texts(messages.answer(message))[-1]
+    last = texts(messages.answer(message, MEDIA))[-1]
     assert note in last and "](#note-" in last
 
 
 def test_a_good_end_needs_no_words() -> None:
-    assert texts(messages.answer(answer(Part("text", "[[1]]"), Part("box", "7"), Part("text", "!")))) == [
-        "[[1]]7!"
-    ]
+    said = answer(Part("text", "[[1]]"), Part("box", "7"), Part("text", "!"))
+    assert texts(messages.answer(said, MEDIA)) == ["[[1]]7!"]
 
 
 def test_a_problem_cannot_smuggle_markup() -> None:
     bad = Part("error", "x](http://t) <img src=y>.png: broken", None, {"kind": "BadMedia"})
-    (note,) = texts(messages.answer(answer(bad, status="error", reason=None)))
+    (note,) = texts(messages.answer(answer(bad, status="error", reason=None), MEDIA))
     assert note.count("](") == 1 and "<img" not in note
+
+
+def test_files_of_an_answer_are_shown_where_they_stand() -> None:
+    image = Part("image", "", "cd" * 32, {"name": "drawn.png", "media_type": "image/png"})
+    said = answer(
+        Part("reasoning", "hm"), Part("text", "Here: "), image, Part("text", "\n"), Part("text", "Done.")
+    )
+    thought, shown = messages.answer(said, MEDIA)
+    assert "metadata" in thought
+    before, file, after = shown["content"]
+    assert (before["text"], after["text"]) == ("Here: ", "\nDone.")
+    assert (file["file"]["url"], file["alt_text"]) == (MEDIA + "cd" * 32, "drawn.png")
+
+
+def test_a_file_alone_is_an_answer() -> None:
+    image = Part("image", "", "cd" * 32, {"name": "drawn.png", "media_type": "image/png"})
+    (shown,) = messages.answer(answer(Part("text", "\n"), image), MEDIA)
+    assert [piece["type"] for piece in shown["content"]] == ["file"]

@@ -16,15 +16,17 @@ from app.jobs import Jobs
 from app.store import CUT, Message, Store
 from app.turn import Draft
 from app.ui.boxes import figures
+from app.ui.saw import seen
 
 
 def offered(path: Sequence[Message]) -> list[dict[str, Any]]:
     """For each message in order what acts.js draws under it.
 
     {id, role, variants: ids, at: its index among them, text: of a question, more: whether an answer can go
-    on, cost: of an answer, in words, figures: the pictures an answer points at, see boxes.py}.
+    on, cost: of an answer, in words, figures: the pictures an answer points at, see boxes.py, saw: what the
+    model was shown for it, see saw.py, or None}.
     """
-    drawn = figures(path)
+    drawn, shown = figures(path), seen(path)
     return [
         {
             "id": message.id,
@@ -35,6 +37,7 @@ def offered(path: Sequence[Message]) -> list[dict[str, Any]]:
             "more": message is path[-1] and can_go_on(message),
             "cost": cost(message),
             "figures": drawn.get(message.id, []),
+            "saw": shown.get(message.id),
         }
         for message in path
         if message.status != "streaming"

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from app.store import Message, Part
+from app.ui.saw import given
 
 ADDRESS = "#place-"  # a link to it is drawn as a numbered mark; it leads nowhere
 
@@ -33,13 +34,10 @@ def figures(path: Sequence[Message]) -> dict[str, list[dict[str, Any]]]:
 
     box: 4 or 2 numbers, 0 to 1000 of the picture's width and height.
     """
-    pictures: list[Part] = []
     found: dict[str, list[dict[str, Any]]] = {}
-    for message in path:
-        if message.role == "user":
-            pictures += [part for part in message.parts if part.type == "image"]
-        elif drawn := _drawn(message.parts, pictures):
-            found[message.id] = drawn
+    for answer, files in given(path):
+        if drawn := _drawn(answer.parts, [part for part in files if part.type == "image"]):
+            found[answer.id] = drawn
     return found
 
 

@@ -116,11 +116,13 @@ class Handlers:
         yield (*[gr.skip()] * 4,)  # a generator that yields nothing sets its outputs to null
         if job is not None:
             asked = self._last_turn(job.begun.conversation_id, request)[:1]
-            question = messages.exchanges(asked, _media(request))
+            media = _media(request)
+            question = messages.exchanges(asked, media)
             for live in job.follow():
                 if self._view.get(session) != conversation:
                     return
-                yield question + messages.arriving(live), messages.waiting(live), gr.skip(), gr.skip()
+                shown = question + messages.arriving(live, media)
+                yield shown, messages.waiting(live), gr.skip(), gr.skip()
         if conversation and self._view.get(session) == conversation:
             path = self._store.path(conversation)
             latest = messages.exchanges(path[-2:], _media(request))

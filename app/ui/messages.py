@@ -48,7 +48,7 @@ def exchanges(path: Sequence[Message], media: str) -> list[Shown]:
     """Finished messages. media: the address that a file's content name is appended to, with a slash."""
     shown: list[Shown] = []
     for message in path:
-        shown += question(message, media) if message.role == "user" else answer(message)
+        shown += question(message, media) if message.role == "user" else answer(message, media)
     return shown
 
 
@@ -63,14 +63,14 @@ def question(message: Message, media: str) -> list[Shown]:
     return [{"role": "user", "content": content}] if content else []
 
 
-def answer(message: Message) -> list[Shown]:
+def answer(message: Message, media: str) -> list[Shown]:
     """A stored answer with its mark if it did not end well."""
-    return [*_said(message.parts, over=True), *_ending(message)]
+    return [*_said(message.parts, media, over=True), *_ending(message)]
 
 
-def arriving(live: Live) -> list[Shown]:
+def arriving(live: Live, media: str) -> list[Shown]:
     """An answer on its way."""
-    return _said(live.parts, over=False)
+    return _said(live.parts, media, over=False)
 
 
 def waiting(live: Live) -> str:
@@ -95,18 +95,20 @@ def progress(at: Progress) -> str:
     return f"Reading… {at.done:,} of {at.total:,} tokens"
 
 
-def _said(parts: Sequence[Part], over: bool) -> list[Shown]:
-    shown: list[Shown] = []
-    words = ""
+def _said(parts: Sequence[Part], media: str, over: bool) -> list[Shown]:
+    """Thoughts first, then one message of words and files; files are in answers of other apps."""
+    thoughts = [_thought(part, over) for part in parts if part.type == "reasoning"]
+    content: list[Shown] = []
     places = {id(part): boxes.marks(first, len(part.data["boxes"])) for part, first in boxes.numbered(parts)}
     for part in parts:
-        if part.type == "reasoning":
-            shown.append(_thought(part, over))
+        if part.sha256 is not None:
+            content.append(_file(part, media))
         elif part.type in ("text", "box"):
-            words += places.get(id(part), part.text)
-    if words.strip():
-        shown.append({"role": "assistant", "content": [{"type": "text", "text": words}]})
-    return shown
+            if not content or content[-1]["type"] != "text":
+                content.append({"type": "text", "text": ""})
+            content[-1]["text"] += places.get(id(part), part.text)
+    content = [piece for piece in content if piece["type"] != "text" or piece["text"].strip()]
+    return [*thoughts, *([{"role": "assistant", "content": content}] if content else [])]
 
 
 def _thought(part: Part, over: bool) -> Shown:
