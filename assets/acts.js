@@ -19,8 +19,9 @@ const send = (action, id, more = {}) => {
   trigger('turn_action', { action, id, ...more });
 };
 
-function bar(message) {
+function bar(message, fold) {
   const node = make('div', 'acts');
+  node.translate = true;  // ours, in the middle of what is not
   if (message.variants.length > 1) node.append(switcher(message));
   if (message.role === 'user') node.append(button('act edit', 'Edit', () => edit(node.parentElement, message)));
   else {
@@ -31,6 +32,7 @@ function bar(message) {
       more.textContent = 'Go on';
       node.append(more);
     }
+    if (fold) node.append(fold.button);
     if (message.cost) node.append(make('span', 'cost', message.cost));
   }
   return node;
@@ -63,6 +65,7 @@ function switcher(message) {
 function edit(row, message) {
   if (row.querySelector('.editor')) return;
   const form = make('form', 'editor'), field = make('textarea', '');
+  form.translate = true;
   field.value = message.text;
   field.setAttribute('aria-label', 'Edit the question');
   const close = () => { form.remove(); row.classList.remove('editing'); };
@@ -90,19 +93,21 @@ function edit(row, message) {
 }
 
 // --- under each message: the rows are Gradio's, and it draws them anew as it likes ---
+const OURS = ':scope > :is(.acts, .places, .saw)';
 function decorate() {
   const rows = [...document.querySelectorAll('.chat .message-row')];
   const messages = props.value || [];
   rows.forEach((row, n) => {
     const message = messages[n], old = row.querySelector(':scope > .acts');
     const fits = message && row.classList.contains(message.role === 'user' ? 'user-row' : 'bot-row');
-    if (!fits) return row.querySelectorAll(':scope > .acts, :scope > .places').forEach((node) => node.remove());
-    if (old?.dataset.for === keys[n]) return;
-    old?.remove();
-    row.querySelectorAll(':scope > .places').forEach((node) => node.remove());
-    const fresh = bar(message);
-    fresh.dataset.for = keys[n];
-    row.append(...message.figures.map(window.glmchat.figure), fresh);
+    if (fits && message.role === 'assistant') window.glmchat.linkTimes(row, message.saw?.media || []);
+    if (fits && old?.madeFor === keys[n]) return;
+    row.querySelectorAll(OURS).forEach((node) => node.remove());
+    if (!fits) return;
+    const fold = message.saw && window.glmchat.saw(message), fresh = bar(message, fold);
+    fresh.madeFor = keys[n];
+    row.append(...message.figures.map(window.glmchat.figure), fresh, ...(fold ? [fold.panel] : []));
+    fold?.shown();
   });
 }
 let asked = false;
@@ -113,7 +118,12 @@ const soon = () => {
 };
 new MutationObserver(soon).observe(document.getElementById('scroll') || document.body, { subtree: true, childList: true });
 let keys = [];  // what each bar was made for; made anew with the messages, not with every repaint
-const changed = () => { keys = (props.value || []).map((message) => JSON.stringify(message)); decorate(); };
+const changed = () => {
+  const messages = props.value || [];
+  keys = messages.map((message) => JSON.stringify(message));
+  window.glmchat.forgetSaw(messages.map((message) => message.id));
+  decorate();
+};
 watch('value', changed);
 changed();
 

@@ -58,6 +58,7 @@
     document.querySelectorAll('#box .thumbnail-item').forEach((item, n) => {
       if (item.dataset.name === (names[n] || '')) return;
       item.dataset.name = item.title = names[n] || '';
+      item.translate = false;
     });
   };
   window.glmchat.attached = (files) => {  // called with the composer's value whenever it changes
@@ -109,6 +110,8 @@
       nameThumbnails();
       markNotes();
       window.glmchat.markLinks();
+      window.glmchat.mark();
+      window.glmchat.quietMedia();
     });
   }).observe(root, { subtree: true, childList: true, attributes: true, attributeFilter: ['src'] });
 

@@ -66,7 +66,7 @@ def _one(shown: Mapping[str, Any], source: str) -> dict[str, Any]:
         "size": [shown["width"], shown["height"]],
         "change": change(shown["original"], (shown["width"], shown["height"])),
         "tokens": shown["tokens"],
-        "moments": [round(second, 2) for second in evenly(shown["moments"], MOST)],
+        "moments": [round(second, 3) for second in evenly(shown["moments"], MOST)],
         "pairs": len(shown["moments"]),
         "length": shown["length"],
     }

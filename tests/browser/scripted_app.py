@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent))
@@ -21,10 +21,15 @@ from mlx_backend import (
     Done,
     EngineStopped,
     FakeEngine,
+    Image,
     Progress,
     Reasoning,
     Request,
+    Saw,
+    Shown,
+    Stats,
     Text,
+    Video,
 )
 from mlx_backend.fake import Step
 
@@ -50,6 +55,28 @@ POINTED = [
 ]
 
 
+CLIP_SECONDS, CLIP_PAIRS = (
+    6.0,
+    12,
+)  # of every video that a question "watch" comes with; "endless": far more pairs
+WATCHED = [
+    Answer("It turns **blue** at 0:02, and at 4.0 seconds it is *red*; never at 0:59.\n\n"),
+    Answer("`0:03` [0:01](http://127.0.0.1:9/elsewhere) in long.webm at 0:05\n\n```\n0:04\n```\n\n"),
+    Answer("- It lasts 4 seconds.\n- second 3\n\n| when |\n|---|\n| 00:01 |\n\n[own](#seek=3)"),
+]
+
+
+def shown(request: Request) -> Iterator[Shown]:
+    """What a model with pictures of 1204 x 896 at most would be shown."""
+    for part in (part for message in request.messages for part in message.content):
+        if isinstance(part, Video):
+            pairs = CLIP_PAIRS * (20 if "endless" in str(request.messages[-1].content) else 1)
+            moments = tuple(n * CLIP_SECONDS / pairs for n in range(pairs))
+            yield Shown(part.name, True, (320, 240), 336, 252, 108 * pairs, moments, CLIP_SECONDS)
+        elif isinstance(part, Image):
+            yield Shown(part.name, False, (4000, 3000), 1204, 896, 1376)
+
+
 def script(request: Request) -> Sequence[Step]:
     if request.go_on:
         return [Answer(" And here is the rest.")]
@@ -63,6 +90,12 @@ def script(request: Request) -> Sequence[Step]:
         return [Answer(HOSTILE.replace("TRACKER", re.findall(r"http://\S+", question)[0]))]
     if "wait" in question:
         return [Progress("prefill", 3200, 9800), 30.0, Answer("too late")]
+    if "watch" in question:
+        return [
+            Saw(tuple(shown(request))),
+            *WATCHED,
+            Done("stop", Stats(2000, 0, 0, 40, 0.1, 1000.0, 20.0, 0)),
+        ]
     if "point" in question:
         return [*POINTED, Done("stop")]
     if "bad picture" in question:
