@@ -27,6 +27,7 @@ function row(item, active) {
     window.glmchat?.closeDrawer();
   });
   open.title = item.title;
+  open.translate = false;
   if (item.id === active) open.setAttribute('aria-current', 'page');
   open.append(make('span', 'title', item.title));
   if (item.words?.length) open.append(snippet(item.words));
@@ -113,8 +114,10 @@ function thrown(item) {
     if (erase.dataset.sure) act('erase', item);
     else { erase.dataset.sure = 'yes'; erase.textContent = 'For good?'; }
   });
-  line.append(make('span', 'title', item.title), button('back', 'Put back', () => act('restore', item)), erase);
-  line.firstChild.title = item.title;
+  const title = make('span', 'title', item.title);
+  title.title = item.title;
+  title.translate = false;
+  line.append(title, button('back', 'Put back', () => act('restore', item)), erase);
   return line;
 }
 
@@ -127,7 +130,10 @@ function draw() {
   let group = null;
   for (const item of found || (inTrash ? [] : items)) {
     const heading = found ? 'Found' : item.group;
-    if (heading !== group) nodes.push(make('div', 'group', (group = heading)));
+    if (heading !== group) {
+      nodes.push(make('div', 'group', (group = heading)));
+      nodes.at(-1).translate = found || item.pinned || !item.folder;  // else it is the folder's name
+    }
     nodes.push(row(item, active));
   }
   if (inTrash && !found) nodes.push(make('div', 'group', 'Trash: kept for 30 days'), ...trash.map(thrown));

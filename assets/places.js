@@ -29,6 +29,7 @@
     node.style.left = `${box[0] / 10}%`;
     node.style.top = `${box[1] / 10}%`;
     node.style.background = colour(n);
+    node.translate = false;
     if (label) node.append(make('span', 'label', label));
     return node;
   }
@@ -36,6 +37,7 @@
   function figure(picture) {
     const node = make('figure', 'places'), frame = make('div', 'frame'), image = make('img', '');
     const drawing = shape('svg', { viewBox: '0 0 1000 1000', preserveAspectRatio: 'none', 'aria-hidden': 'true' });
+    node.translate = true;
     image.src = picture.src;
     image.alt = `${picture.name} with ${picture.places.length} marked`;
     frame.append(image, drawing);
@@ -63,17 +65,13 @@
       button.addEventListener('click', () => act(button));
       bar.append(button);
     };
-    const told = (button, words) => {
-      const before = button.textContent;
-      button.textContent = words;
-      setTimeout(() => { button.textContent = before; }, 1500);
-    };
     add('Hide marks', (button) => {
       button.textContent = node.classList.toggle('bare') ? 'Show marks' : 'Hide marks';
     });
     add('Copy JSON', async (button) => {
       await navigator.clipboard.writeText(JSON.stringify(described(image, picture), null, 1));
-      told(button, 'Copied');
+      button.textContent = 'Copied';
+      setTimeout(() => { button.textContent = 'Copy JSON'; }, 1500);
     });
     add('Save picture', () => save(image, picture));
     return bar;

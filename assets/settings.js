@@ -21,11 +21,12 @@ function line(label, field, hint) {
   return node;
 }
 
-function pick(options, chosen, then) {
+function pick(options, chosen, then) {  // [value, words, whether they stay as they are in any language]
   const node = make('select');
-  for (const [value, words] of options) {
+  for (const [value, words, theirs] of options) {
     const option = make('option', '', words);
     option.value = value;
+    if (theirs) option.translate = false;
     option.selected = value === chosen;
     node.append(option);
   }
@@ -40,6 +41,7 @@ function number(value, min, max, step, then) {
   return node;
 }
 
+const DETAIL = { low: 'Low', medium: 'Medium' };
 const choose = (name) => (value) => { draft[name] = value; send('choices', { choices: draft }); };
 
 // --- sections ---
@@ -59,7 +61,7 @@ function answers(value) {
     lines.push(line('Top-p', number(draft.top_p, 0.01, 1, 0.01, choose('top_p'))));
   }
   const details = Object.entries(value.details).map(([name, most]) =>
-    [name, most ? `${name[0].toUpperCase()}${name.slice(1)}: at most ${most.toLocaleString('en')} tokens a picture` : 'Full: as the model was made for']);
+    [name, most ? `${DETAIL[name]}: at most ${most.toLocaleString('en')} tokens a picture` : 'Full: as the model was made for']);
   lines.push(line('Picture detail', pick(details, draft.detail, choose('detail')), 'Fewer tokens are read sooner and show less.'));
   lines.push(line('Longest answer', number(draft.max_tokens, 1, 65536, 1, choose('max_tokens')), 'In tokens, thinking included.'));
   lines.push(line('Thinking budget', number(draft.thinking_budget, 0, 65536, 1, choose('thinking_budget')), 'In tokens; 0 lets it think as long as it likes.'));
@@ -70,7 +72,7 @@ function prompts(value) {
   const field = make('textarea');
   Object.assign(field, { value: draft.system, rows: 4, placeholder: 'What the model is told before every conversation' });
   field.addEventListener('change', () => choose('system')(field.value));
-  const list = pick([['', 'Choose a saved prompt…'], ...value.prompts.map((one, n) => [String(n), one.name])], '', (n) => {
+  const list = pick([['', 'Choose a saved prompt…'], ...value.prompts.map((one, n) => [String(n), one.name, true])], '', (n) => {
     if (n !== '') choose('system')(field.value = value.prompts[n].text);
   });
   const name = make('input'), foot = make('div', 'row');
@@ -95,13 +97,19 @@ function press(words, then) {
 function look() {
   const theme = pick([['', 'As the system'], ['light', 'Light'], ['dark', 'Dark']], read('theme') || '', window.glmchat.setTheme);
   const size = pick([['14', 'Small'], ['15', 'Medium'], ['17', 'Large'], ['20', 'Largest']], read('text') || '15', window.glmchat.setText);
-  return section('Look', line('Theme', theme), line('Text size', size));
+  const languages = [['', 'As the system'], ['en', 'English', true], ['zh', '中文', true]];
+  const language = pick(languages, read('language') || '', window.glmchat.setLanguage);
+  return section('Look', line('Language', language), line('Theme', theme), line('Text size', size));
 }
 
 function data(value) {
   const size = value.bytes < 1e6 ? `${Math.ceil(value.bytes / 1e3)} kB` : `${(value.bytes / 1e6).toLocaleString('en', { maximumFractionDigits: 1 })} MB`;
   const list = make('ul');
-  for (const one of value.backups) list.append(make('li', '', `${one.when}: ${one.name}`));
+  for (const one of value.backups) {
+    const copy = make('li');
+    copy.append(make('span', '', one.when), ' ', make('code', '', one.name));
+    list.append(copy);
+  }
   if (!value.backups.length) list.append(make('li', '', 'none yet'));
   const where = make('p', 'where');
   where.append('Everything lies in ', make('code', '', value.home), `, ${size}. It is backed up every day; deleted words stay in those copies for a week.`);
@@ -121,36 +129,41 @@ function data(value) {
 
 // A file is sent as it is and read by the app; what came of it is said in words.
 async function take(file) {
-  const told = dialog.querySelector('.told');
-  told.textContent = `Importing ${file.name}…`;
+  tell(`Importing ${file.name}…`);
   try {
     const answer = await fetch('/import', { method: 'POST', body: file });
     const { words, skipped = [] } = await answer.json();
-    told.textContent = [words, ...skipped].join(' ');
-    if (answer.ok) trigger('settings_action', { action: 'imported', words: told.textContent });
+    const told = [words, ...skipped].join('\n');
+    tell(told);
+    if (answer.ok) trigger('settings_action', { action: 'imported', words: told });
   } catch {
-    told.textContent = `${file.name} could not be sent to the app. Nothing was imported. Try again.`;
+    tell(`${file.name} could not be sent to the app. Nothing was imported. Try again.`);
   }
 }
 
 // --- the window ---
+function tell(words) {  // a sentence on each line
+  dialog.querySelector('.told').replaceChildren(...words.split('\n').map((one) => make('span', '', one)));
+}
+
 function draw() {
   const value = props.value;
   if (!value?.choices) return;
   if (fresh) draft = { ...value.choices };
   const now = JSON.stringify([value.prompts, value.backups]);
   if (fresh || now !== lists) render(value);
-  else dialog.querySelector('.told').textContent = value.told || '';
+  else tell(value.told || '');
   [fresh, lists] = [false, now];
 }
 
 function render(value) {
   const top = dialog.querySelector('.body')?.scrollTop || 0, body = make('div', 'body'), head = make('header');
   head.append(make('h2', '', 'Settings'), press('Done', () => dialog.close()));
-  const told = make('p', 'told', value.told || '');
+  const told = make('p', 'told');
   told.setAttribute('role', 'status');
   body.append(answers(value), prompts(value), look(), data(value));
   dialog.replaceChildren(head, told, body);
+  tell(value.told || '');
   body.scrollTop = top;
 }
 watch('value', draw);
