@@ -121,10 +121,16 @@ def m003_unused_files(db: sqlite_utils.Database) -> None:
     db.execute("alter table blobs add column unused_since real")
 
 
+@migrations()
+def m004_saw(db: sqlite_utils.Database) -> None:
+    # What the model was shown for an answer: a list as JSON. NULL: nothing, or nobody wrote it down.
+    db.execute("alter table turns add column saw text")
+
+
 _FTS_NEW = "insert into search_fts(rowid, terms) values (new.id, new.terms);"
 _FTS_OLD = "insert into search_fts(search_fts, rowid, terms) values ('delete', old.id, old.terms);"
 
-KNOWN = 3  # how many migrations stand above; a test counts them
+KNOWN = 4  # how many migrations stand above; a test counts them
 
 
 def bring_up_to_date(db: sqlite_utils.Database, file: Path) -> None:

@@ -21,6 +21,7 @@ from app import disk
 from app.answering import Answering, Live
 from app.blobs import Blobs
 from app.choices import Choices, read
+from app.look import look as valid
 from app.store import Begun, DiskTrouble, Message, Part, Status, Store, StoredBlob
 from mlx_backend import BackendError, BadMedia
 
@@ -145,7 +146,7 @@ def _file_part(file: Path, blob: StoredBlob, look: Mapping[str, float]) -> Part:
     data = {"name": file.name, "media_type": blob.media_type}
     if blob.media_type.startswith("image/"):
         return Part("image", "", blob.sha256, data)
-    return Part("video", "", blob.sha256, {**data, **look})
+    return Part("video", "", blob.sha256, {**data, **valid(look)})
 
 
 # --- asking: the path becomes a request ------------------------------------------------------------------
@@ -220,7 +221,9 @@ def _said(part: Part, blobs: Blobs) -> backend.Part:
 
 
 def _medium(part: Part, file: Path) -> backend.Image | backend.Video:
-    return backend.Image(file, _name(part)) if part.type == "image" else backend.Video(file, _name(part))
+    if part.type == "image":
+        return backend.Image(file, _name(part))
+    return backend.Video(file, _name(part), **valid(part.data))
 
 
 def _name(part: Part) -> str:
@@ -299,7 +302,9 @@ def _finish(store: Store, answer_id: str, answering: Answering, problem: Part | 
         status, parts = "error", (*parts, problem)
     elif done is None or done.reason == "cancelled":
         status, reason = "interrupted", "cancelled" if cancel.by_person else None
-    stats = asdict(done.stats) if done else None
+    stats = asdict(done.stats) if done else {}
+    if answering.saw:
+        stats["saw"] = [asdict(shown) for shown in answering.saw]
     try:
         while not _stored(store, answer_id, parts, status, reason, stats):
             answering.publish(Live((*parts, Part("error", disk.UNSTORED, None, {"kind": "disk"}))))

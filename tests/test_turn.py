@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,8 @@ from mlx_backend import (
     Reasoning,
     Request,
     Rethink,
+    Saw,
+    Shown,
     Stats,
     Text,
     Video,
@@ -345,3 +348,54 @@ def test_what_a_draft_would_ask_is_what_is_asked_then(
 def test_a_draft_of_something_else_cannot_be_looked_at(blobs: Blobs, tmp_path: Path) -> None:
     with pytest.raises(BadDraft, match=r"notes\.txt is neither"):
         turn.preview((), blobs, Draft("", (tmp_path / "notes.txt",)))
+
+
+CAT = Shown("a cat.png", False, (400, 200), 392, 196, 98)
+WALK = Shown("walk.mp4", True, (128, 96), 140, 84, 60, (2.0, 3.0), 10.0)
+
+
+def test_what_the_model_saw_is_kept_with_the_answer(store: Store, blobs: Blobs, picture: Path) -> None:
+    events = [Progress("load", 1, 1), Saw((CAT, WALK)), Progress("prefill", 0, 9), Answer("ok")]
+    _, stored, seen = answer(store, blobs, FakeEngine(events), Draft("?", (picture,)))
+    assert stored.stats["saw"] == json.loads(json.dumps([asdict(CAT), asdict(WALK)]))
+    assert stored.stats["prompt_tokens"] == 0
+    told = [live.progress.stage for live in seen if live.progress]
+    assert told == ["load"] * 4 + [
+        "prefill"
+    ]  # being told what it saw leaves what is waited for on the screen
+
+
+def test_what_was_seen_before_it_failed_is_kept_too(store: Store, blobs: Blobs, picture: Path) -> None:
+    engine = FakeEngine([Saw((CAT,)), EngineStopped(-9, "reading the conversation")])
+    _, stored, _ = answer(store, blobs, engine, Draft("?", (picture,)))
+    assert stored.status == "error"
+    assert stored.stats == {"saw": [json.loads(json.dumps(asdict(CAT)))]}
+
+
+def test_an_answer_about_words_alone_says_nothing_of_pictures(store: Store, blobs: Blobs) -> None:
+    _, stored, _ = answer(store, blobs, FakeEngine([Saw(()), Answer("ok")]), Draft("?"))
+    assert "saw" not in stored.stats
+
+
+def test_going_on_that_fails_keeps_what_the_first_half_cost(store: Store, blobs: Blobs) -> None:
+    first = [Saw((CAT,)), Answer("Once"), Done("length", Stats(prompt_tokens=7))]
+    engine = FakeEngine(first, [Saw((CAT,)), EngineStopped(9, "answering")])
+    conversation, cut, _ = answer(store, blobs, engine, Draft("Tell me."))
+    turn.run(store, blobs, engine, store.go_on(conversation, cut.id), Cancel(), lambda live: None)
+    assert store.path(conversation)[-1].stats == cut.stats
+
+
+def test_a_look_at_a_video_reaches_the_model_in_this_turn_and_the_next(
+    store: Store, blobs: Blobs, tmp_path: Path
+) -> None:
+    (clip := tmp_path / "walk.mp4").write_bytes(b"mp4")
+    look = {"fps": 1.0, "start": 2.0, "end": 6.0, "name": "evil", "sha256": "no"}
+    engine = FakeEngine([Answer("ok")])
+    conversation, _, _ = answer(store, blobs, engine, Draft("?", (clip,), looks=(look,)))  # type: ignore[arg-type]
+    answer(store, blobs, engine, Draft("And?"), conversation)
+    for asked in engine.requests:
+        video = asked.messages[0].content[0]
+        assert isinstance(video, Video) and isinstance(video.source, Path)
+        assert video == Video(video.source, "walk.mp4", fps=1.0, start=2.0, end=6.0)
+    data = {"name": "walk.mp4", "media_type": "video/mp4", "fps": 1.0, "start": 2.0, "end": 6.0}
+    assert store.path(conversation)[0].parts[0].data == data

@@ -16,10 +16,13 @@ ROOT = Path(__file__).resolve().parent.parent
 ORDER = [
     "fold",
     "choices",
+    "look",
     "blobs",
     "disk",
     "migrations",
     "store",
+    "scratch",
+    "shelves",
     "transfer",
     "config",
     "documents",

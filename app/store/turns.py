@@ -17,6 +17,8 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from app.store.costs import COLUMNS, columns
+from app.store.costs import stats as stats_of
 from app.store.database import Database
 from app.store.search import index_message, index_title
 from app.store.values import (
@@ -33,10 +35,6 @@ from app.store.values import (
 )
 
 CUT = ("length", "repetition", "cancelled")  # finish reasons after which an answer can go on
-STATS = (
-    "prompt_tokens", "cached_tokens", "reasoning_tokens", "output_tokens", "first_token_seconds",
-    "prefill_rate", "decode_rate", "peak_bytes",
-)  # fmt: skip
 
 
 class Turns(Database):
@@ -81,6 +79,11 @@ class Turns(Database):
             return next((str(row["media_type"]) for row in self._db.query(sql, [sha256])), None)
 
     # --- beginning -----------------------------------------------------------------------------------
+
+    def begin_conversation(self, title: str) -> str:
+        """A conversation in which nothing has been said yet; its id."""
+        with self._lock, self._db.atomic():
+            return self._new_conversation(title, time.time())
 
     def begin_turn(
         self,
@@ -163,11 +166,11 @@ class Turns(Database):
         parts: Sequence[Part],
         status: Status,
         reason: str | None = None,
-        stats: Mapping[str, float] | None = None,
+        stats: Mapping[str, Any] | None = None,
     ) -> bool:
         """The answer's last state. False: the message is gone or ended already, nothing was written.
 
-        reason: how the stream ended (a Done.reason), None where it did not. stats: columns of `turns`.
+        reason: how the stream ended (a Done.reason), None where it did not. stats: see costs.py.
         """
         if status not in ENDED:
             raise ValueError(f"an answer cannot end as {status!r}")
@@ -177,7 +180,7 @@ class Turns(Database):
                 return False
             self._write_parts(answer_id, parts)
             self._db.table("messages").update(answer_id, {"status": status})
-            self._db.table("turns").update(answer_id, {"finish_reason": reason, **(stats or {})})
+            self._db.table("turns").update(answer_id, {"finish_reason": reason, **columns(stats or {})})
             index_message(self._db, conversation_id, answer_id)
             return True
 
@@ -265,7 +268,7 @@ with recursive up(id, parent_id, role, status, depth) as (
     union all
     select m.id, m.parent_id, m.role, m.status, depth + 1 from messages m join up on m.id = up.parent_id
 )
-select up.id, up.parent_id, role, status, options, finish_reason, {", ".join(STATS)} from up
+select up.id, up.parent_id, role, status, options, finish_reason, {", ".join(COLUMNS)} from up
     left join turns on message_id = up.id order by depth desc
 """
 
@@ -283,7 +286,6 @@ select id from (select id, row_number() over () as depth from down) where id is 
 
 def _message(row: Mapping[str, Any], parts: tuple[Part, ...], variants: tuple[str, ...]) -> Message:
     options = json.loads(row["options"]) if row["options"] else {}
-    stats = {name: row[name] for name in STATS if row[name] is not None}
     return Message(
-        row["id"], row["role"], row["status"], parts, options, row["finish_reason"], stats, variants
+        row["id"], row["role"], row["status"], parts, options, row["finish_reason"], stats_of(row), variants
     )

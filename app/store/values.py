@@ -59,7 +59,7 @@ class Message:
     """One message on the visible path.
 
     options, reason and stats belong to answers: what the answer was asked with, how its stream ended, what it
-    cost (the columns of `turns` that are not null).
+    cost and what the model was shown (see costs.py; what is not known is left out).
     variants: ids of this message and of all that could stand in its place, oldest first.
     """
 
@@ -69,7 +69,7 @@ class Message:
     parts: tuple[Part, ...]
     options: Mapping[str, Any] = field(default_factory=dict)
     reason: str | None = None
-    stats: Mapping[str, float] = field(default_factory=dict)
+    stats: Mapping[str, Any] = field(default_factory=dict)
     variants: tuple[str, ...] = ()
 
 

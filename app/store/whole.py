@@ -12,9 +12,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from app.store.costs import COLUMNS, columns
+from app.store.costs import stats as stats_of
 from app.store.database import Database
 from app.store.search import index_message, index_title
-from app.store.turns import STATS
 from app.store.values import Part, Status, StoredBlob, ulid
 
 
@@ -31,7 +32,7 @@ class Node:
     created_at: float
     options: Mapping[str, Any] = field(default_factory=dict)
     reason: str | None = None
-    stats: Mapping[str, float] = field(default_factory=dict)
+    stats: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -134,17 +135,18 @@ class Whole(Database):
             row = [name, n, part.type, part.text, part.sha256, json.dumps(dict(part.data))]
             self._db.execute(sql, row)
         if node.role == "assistant":
-            sql = f"""insert into turns (message_id, options, finish_reason, {", ".join(STATS)})
-                values (?, ?, ?, {", ".join("?" for _ in STATS)})"""
-            cost = [node.stats.get(column) for column in STATS]
-            self._db.execute(sql, [name, json.dumps(dict(node.options)), node.reason, *cost])
+            sql = f"""insert into turns (message_id, options, finish_reason, {", ".join(COLUMNS)})
+                values (?, ?, ?, {", ".join("?" for _ in COLUMNS)})"""
+            cost = columns(node.stats)
+            told = [name, json.dumps(dict(node.options)), node.reason]
+            self._db.execute(sql, [*told, *map(cost.get, COLUMNS)])
         index_message(self._db, conversation, name)
 
 
 _ABOUT = """select title, head_id, c.created_at, updated_at, pinned, folders.name as folder
     from conversations c left join folders on folders.id = folder_id where c.id = ?"""
-_MESSAGES = f"""select m.id, parent_id, role, status, m.created_at, options, finish_reason, {", ".join(STATS)}
-    from messages m left join turns on message_id = m.id
+_MESSAGES = f"""select m.id, parent_id, role, status, m.created_at, options, finish_reason,
+    {", ".join(COLUMNS)} from messages m left join turns on message_id = m.id
     where conversation_id = ? order by m.created_at, m.id"""
 _PARTS = """select message_id, type, text, sha256, data from parts join messages m on m.id = message_id
     where conversation_id = ? order by message_id, position"""
@@ -165,7 +167,6 @@ def _branch_by_branch(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def _node(row: Mapping[str, Any], parent: int | None, parts: Iterable[Part]) -> Node:
     options = json.loads(row["options"]) if row["options"] else {}
-    stats = {name: row[name] for name in STATS if row[name] is not None}
     return Node(
         parent,
         row["role"],
@@ -174,5 +175,5 @@ def _node(row: Mapping[str, Any], parent: int | None, parts: Iterable[Part]) -> 
         row["created_at"],
         options,
         row["finish_reason"],
-        stats,
+        stats_of(row),
     )

@@ -20,8 +20,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any, cast, get_args
 
+from app.look import look
 from app.store import Node, Part, PartType, Tree
-from app.store.turns import STATS
+from app.store.costs import SAW, STATS
 from app.store.values import ENDED
 from app.transfer.loose import (
     BadImport,
@@ -42,6 +43,9 @@ from app.transfer.media import EXTENSIONS
 FORMAT, VERSION = "glm-chat", 1
 MAX_DATA = 1 << 20  # characters of JSON in one part's data or one answer's options
 WHOLE = tuple(name for name in STATS if name.endswith(("_tokens", "_bytes")))  # integer columns
+LOOK = ("fps", "start", "end")  # how a video is looked at
+SHOWN = {"name", "video", "original", "width", "height", "tokens", "moments", "length"}
+MAX_SHOWN, MAX_MOMENTS, MAX_PIXELS = 1000, 100_000, 1 << 31  # far above what any answer saw
 LARGEST = 1 << 62  # what an integer column takes, and no count of tokens or bytes comes near
 
 
@@ -157,7 +161,8 @@ def _data(value: Any) -> dict[str, Any]:
     }
     if isinstance(data.get("name"), str):
         data["name"] = file_name(data["name"])
-    return {name: held for name, held in data.items() if name not in right or right[name](held)}
+    held = {name: value for name, value in data.items() if name not in right or right[name](value)}
+    return {name: value for name, value in held.items() if name not in LOOK} | look(data)
 
 
 def _place(box: Any) -> bool:
@@ -176,15 +181,36 @@ def _object(value: Any) -> dict[str, Any]:
     return value if "\\ud" not in plain else dict(json.loads(storable(json.dumps(value, ensure_ascii=False))))
 
 
-def _stats(value: Any) -> dict[str, float]:
-    given = _object(value)
-    return {
+def _stats(value: Any) -> dict[str, Any]:
+    given = value if isinstance(value, dict) else {}
+    found = {
         name: given[name]
         for name in STATS
         if _number(given.get(name))
         and 0 <= given[name] < LARGEST
         and (name not in WHOLE or isinstance(given[name], int))
     }
+    saw = given.get(SAW)
+    whole = isinstance(saw, list) and 0 < len(saw) <= MAX_SHOWN and all(_shown(one) for one in saw)
+    return found | ({SAW: [{**one, "name": file_name(one["name"])} for one in saw]} if whole else {})
+
+
+def _shown(one: Any) -> bool:
+    """Whether it is what the model was shown of one picture or video, and nothing else."""
+    if not isinstance(one, dict) or set(one) != SHOWN:
+        return False
+    original, moments = one["original"], one["moments"]
+    if not isinstance(original, list) or len(original) != 2 or not isinstance(moments, list):
+        return False
+    pixels = (*original, one["width"], one["height"], one["tokens"])
+    seconds = (*moments, one["length"])
+    return (
+        isinstance(one["name"], str)
+        and isinstance(one["video"], bool)
+        and all(isinstance(n, int) and _number(n) and 0 <= n < MAX_PIXELS for n in pixels)
+        and len(moments) <= MAX_MOMENTS
+        and all(_number(n) and 0 <= n < 1e6 for n in seconds)
+    )
 
 
 def _number(value: Any) -> bool:

@@ -61,7 +61,7 @@ class Said:
     status: Status = "complete"
     options: Mapping[str, Any] = field(default_factory=dict)
     reason: str | None = None
-    stats: Mapping[str, float] = field(default_factory=dict)
+    stats: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
