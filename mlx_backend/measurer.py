@@ -1,6 +1,7 @@
 """The child process that measures requests: opens their files, lays out their prompts, counts tokens.
 
-Knows: the pipe to the app, that one checkpoint's tokenizer and rules are kept.
+Knows: the pipe to the app, that one checkpoint's tokenizer and rules are kept; which file is open, so that
+    the app can name the one that was this process's end.
 Does not know: MLX, which is never imported here; how a prompt is laid out (glm/processor.py).
 
 One thread reads the pipe, so that the end of the app is seen, and is the end of this process, also while a
@@ -15,14 +16,15 @@ import sys
 import threading
 import time
 import traceback
+from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
 from queue import SimpleQueue
 
 from .errors import BackendError
 from .glm.config import read_config
-from .glm.processor import Processor
-from .types import Measured, Request
+from .glm.processor import Processor, name_of
+from .types import Image, Measured, Message, Request, Video
 
 Asked = tuple[Path, Request]  # the checkpoint's folder, and what would be sent to it
 
@@ -35,19 +37,30 @@ class Measurer:
         self._processor: Processor | None = None
         self._limit = 0
 
-    def measure(self, folder: Path, request: Request) -> Measured:
-        """Raises ModelMissing, ModelBroken or BadMedia."""
+    def measure(self, folder: Path, request: Request, opening: Callable[[str], None]) -> Measured:
+        """opening: told the name of each file before it is opened, and "" when all are.
+
+        Raises ModelMissing, ModelBroken or BadMedia.
+        """
         if self._processor is None or folder != self._folder:
             limit = read_config(folder).text.max_position_embeddings
             self._processor, self._folder, self._limit = Processor(folder), folder, limit
-        layout = self._processor.of(request)
+        for part in (part for message in request.messages for part in message.content):
+            if isinstance(part, Image | Video):
+                opening(name_of(part))
+                alone = (Message("user", (part,)),)
+                self._processor.layout(alone, max_image_tokens=request.max_image_tokens)
+        opening("")
+        layout = self._processor.of(request)  # opens nothing again
         return Measured(len(layout.ids), self._limit, layout.shown)
 
 
-def answer(measurer: Measurer, folder: Path, request: Request) -> Measured | BackendError:
+def answer(
+    measurer: Measurer, folder: Path, request: Request, opening: Callable[[str], None]
+) -> Measured | BackendError:
     """Whatever happens becomes a value that can be sent."""
     try:
-        return measurer.measure(folder, request)
+        return measurer.measure(folder, request, opening)
     except BackendError as error:
         return error
     except Exception as error:
@@ -74,7 +87,7 @@ def main() -> None:
     pipe, asked, measurer = Connection(descriptor), SimpleQueue[Asked](), Measurer()
     threading.Thread(target=_listen, args=(pipe, asked), name="requests", daemon=True).start()
     while True:
-        pipe.send(answer(measurer, *asked.get()))
+        pipe.send(answer(measurer, *asked.get(), pipe.send))
 
 
 if __name__ == "__main__":

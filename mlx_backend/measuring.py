@@ -17,7 +17,7 @@ import threading
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from .errors import BackendError, closing
+from .errors import BackendError, BadMedia, closing
 from .process import start_child
 from .types import Measured, Request
 
@@ -71,15 +71,18 @@ class Measuring:
             return self._pipe
 
     def _asked(self, pipe: Connection, folder: Path, request: Request) -> Measured | BackendError:
+        file = ""
         try:
             pipe.send((folder, request))
-            if not pipe.poll(PATIENCE):
-                self._kill()
-                return _failed(f"it took longer than {PATIENCE:.0f} seconds")
-            told: Measured | BackendError = pipe.recv()
-            return told
+            while pipe.poll(PATIENCE):
+                told: Measured | BackendError | str = pipe.recv()
+                if not isinstance(told, str):
+                    return told
+                file = told
+            self._kill()
+            return _failed(file, f"that took longer than {PATIENCE:.0f} seconds")
         except (OSError, EOFError):  # it is gone
-            return closing() if self._closed else _failed(self._mourned())
+            return closing() if self._closed else _failed(file, self._mourned())
         except BaseException:
             self._kill()  # else its answer would pass for that to the next request
             raise
@@ -87,7 +90,8 @@ class Measuring:
     def _mourned(self) -> str:
         self._kill()
         code = self._process.returncode if self._process else None
-        return f"the process that reads them stopped ({f'signal {-code}' if code and code < 0 else code})"
+        how = f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
+        return f"the process that does it stopped ({how})"
 
     def _kill(self) -> None:
         if self._process is not None:
@@ -100,8 +104,8 @@ class Measuring:
         self._process = self._pipe = None
 
 
-def _failed(why: str) -> BackendError:
-    return BackendError(
-        f"The files of this message could not be measured: {why}. Nothing was lost. Try again; if it happens "
-        "again, leave out the file that was added last."
-    )
+def _failed(file: str, why: str) -> BackendError:
+    """file: the one that was open then, "" where none was."""
+    if file:
+        return BadMedia(file, f"it could not be read: {why}. Try again; if it happens again, leave it out.")
+    return BackendError(f"This message could not be measured: {why}. Nothing was lost. Try again.")

@@ -360,9 +360,7 @@ def test_what_the_model_saw_is_kept_with_the_answer(store: Store, blobs: Blobs, 
     assert stored.stats["saw"] == json.loads(json.dumps([asdict(CAT), asdict(WALK)]))
     assert stored.stats["prompt_tokens"] == 0
     told = [live.progress.stage for live in seen if live.progress]
-    assert told == ["load"] * 4 + [
-        "prefill"
-    ]  # being told what it saw leaves what is waited for on the screen
+    assert told == ["load"] * 4 + ["prefill"]  # what is waited for stays on the screen
 
 
 def test_what_was_seen_before_it_failed_is_kept_too(store: Store, blobs: Blobs, picture: Path) -> None:

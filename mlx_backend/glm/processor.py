@@ -153,7 +153,7 @@ class Processor:
                 size.grids,
                 size.frames,
                 tuple(next(starts) for _ in size.grids),
-                replace(size.shown, name=_name(part)),
+                replace(size.shown, name=name_of(part)),
             )
             for part, (digest, size) in zip(parts, measured, strict=True)
         ]
@@ -172,7 +172,7 @@ class Processor:
         else:
             if count == len(item.grids):
                 return
-        raise BadMedia(_name(item.source), "it changed while it was being read. Ask again.")
+        raise BadMedia(name_of(item.source), "it changed while it was being read. Ask again.")
 
     def _read(self, part: Image | Video, max_tokens: int | None) -> Iterator[tuple[Patches, Grid]]:
         if isinstance(part, Video):
@@ -186,7 +186,7 @@ class Processor:
         try:
             digest = self._digests.of(part.source)
         except OSError as error:
-            raise BadMedia(_name(part), f"it cannot be read ({error.strerror}).") from error
+            raise BadMedia(name_of(part), f"it cannot be read ({error.strerror}).") from error
         key = (digest, _look(part) if isinstance(part, Video) else max_tokens)
         if key not in self._sizes:
             self._sizes[key] = (
@@ -226,5 +226,6 @@ def _look(video: Video) -> Look:
     return Look(video.fps, video.start, video.end)
 
 
-def _name(part: Image | Video) -> str:
+def name_of(part: Image | Video) -> str:
+    """What errors call it."""
     return part.name or (part.source.name if isinstance(part.source, Path) else "the picture")

@@ -78,13 +78,9 @@ def _check(clip: Clip, look: Look) -> None:
         raise BadMedia(
             clip.name, f"{look.fps:g} frames a second cannot be looked at, {low:g} to {high:g} can."
         )
-    end, lasts = math.inf if look.end is None else look.end, length(clip)
-    if not 0 <= look.start < end:  # NaN too
-        raise BadMedia(
-            clip.name, f"a part from {look.start:g} s to {end:g} s is none. It lasts {lasts:.1f} s."
-        )
+    lasts = length(clip)
+    part = f"from {look.start:g} s to {'its end' if look.end is None else f'{look.end:g} s'}"
+    if not 0 <= look.start < (math.inf if look.end is None else look.end):  # NaN too
+        raise BadMedia(clip.name, f"there can be no part {part}. It lasts {lasts:.1f} s.")
     if look.start >= lasts or (look.end is not None and look.end > lasts + SLACK):
-        until = "its end" if look.end is None else f"{look.end:g} s"
-        raise BadMedia(
-            clip.name, f"it lasts {lasts:.1f} s, so there is no part from {look.start:g} s to {until}."
-        )
+        raise BadMedia(clip.name, f"it lasts {lasts:.1f} s, so there is no part {part}.")
