@@ -15,14 +15,14 @@
   // --- words ---
   function sizes({ original, size: final, change }) {
     const [before, after] = [size(original), size(final)];
-    if (before === after) return `${after} px, as it is`;
-    return `${change ? `${change}: ` : ''}${before} → ${after} px`;
+    if (before === after) return [`${after} px, as it is`];
+    return [`${before} → ${after} px`, ...(change ? [change] : [])];
   }
 
   function facts(one) {
-    if (!one.video) return [sizes(one), tokens(one.tokens)];
+    if (!one.video) return [...sizes(one), tokens(one.tokens)];
     const pairs = count(one.pairs, 'pair of frames', 'pairs of frames');
-    return [`${window.glmchat.clock(one.length)} long`, pairs, sizes(one), tokens(one.tokens)];
+    return [`${window.glmchat.clock(one.length)} long`, pairs, ...sizes(one), tokens(one.tokens)];
   }
 
   function totals({ tokens: shown, text }) {

@@ -103,17 +103,20 @@
   function unwrap(row) {
     for (const link of row.querySelectorAll('a.seek')) {
       const parent = link.parentElement;
-      link.replaceWith(...link.childNodes);
+      link.replaceWith(link.textContent);
       parent.normalize();
     }
   }
 
   function wrap(node, at, end, target) {
-    const link = document.createElement('a'), rest = node.splitText(end);
+    const link = document.createElement('a'), words = document.createElement('span'), rest = node.splitText(end);
     link.className = 'seek';
     link.href = `#seek=${target.second}`;
     link.title = `Show ${clock(target.second)} of ${target.video.name}`;
-    link.append(node.splitText(at));
+    link.translate = true;  // the title is ours, the words are not
+    words.translate = false;
+    words.append(node.splitText(at));
+    link.append(words);
     rest.before(link);
     targets.set(link, target);
   }

@@ -15,7 +15,7 @@ from app.store import Message, Part
 from app.turn import left_out
 
 MOST = 60  # moments of one video that the page draws
-ROUNDING = 14  # pixels: sides are brought to whole cells of 28, which nobody would call shrinking
+ROUNDING = 28  # pixels: sides are brought to whole cells of this size, which nobody would call shrinking
 LARGEST = 1 << 53  # whole numbers up to here are the same in the browser
 LONGEST = 1_000_000  # seconds, and the most moments of one video
 

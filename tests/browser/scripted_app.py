@@ -55,6 +55,11 @@ POINTED = [
 ]
 
 
+LINKS = (
+    "[docs](ADDRESS) and <a href='ADDRESS' target='_self'>bare</a>, [here](#top)\n\n"
+    "![a cat](http://127.0.0.1:9/cat.png?who=me) ![](data:image/png;base64,iVBORw0KGgo=) "
+    "<video src='http://127.0.0.1:9/v.mp4'></video> the end"
+)
 CLIP_SECONDS, CLIP_PAIRS = (
     6.0,
     12,
@@ -88,13 +93,15 @@ def script(request: Request) -> Sequence[Step]:
         return [Reasoning("A long one."), *words, Answer("the end.")]
     if "hostile" in question:
         return [Answer(HOSTILE.replace("TRACKER", re.findall(r"http://\S+", question)[0]))]
+    if "links" in question:
+        return [Answer(LINKS.replace("ADDRESS", re.findall(r"http://\S+", question)[0]))]
     if "wait" in question:
         return [Progress("prefill", 3200, 9800), 30.0, Answer("too late")]
     if "watch" in question:
         return [
             Saw(tuple(shown(request))),
             *WATCHED,
-            Done("stop", Stats(2000, 0, 0, 40, 0.1, 1000.0, 20.0, 0)),
+            Done("stop", Stats(30000, 0, 0, 40, 0.1, 1000.0, 20.0, 0)),
         ]
     if "point" in question:
         return [*POINTED, Done("stop")]
