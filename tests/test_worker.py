@@ -28,6 +28,7 @@ from mlx_backend import (
     ModelMissing,
     Progress,
     Request,
+    Saw,
 )
 
 DEATH = 5.0  # seconds after which the news of a death counts as hanging
@@ -91,7 +92,7 @@ def test_the_real_worker_killed_in_load_prefill_and_decode(tiny_model: Path) -> 
     with Engine(tiny_model) as engine:
         whole = answer(engine, question())
         engine.unload()
-        first_word = next(n for n, event in enumerate(whole) if not isinstance(event, Progress))
+        first_word = next(n for n, event in enumerate(whole) if not isinstance(event, Progress | Saw))
         for moment in 1, first_word - 1, first_word + 2:
             killed_after(engine, moment, question())
             assert isinstance(answer(engine, question())[-1], Done)
