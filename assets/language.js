@@ -35,7 +35,8 @@
       return '';
     });
     const letters = english.split(HOLE).filter((_, n) => n % 3 === 0).join('').length;
-    return { fits: new RegExp(`^${source.join('')}$`), names, kinds, said, letters };
+    const definite = letters + Object.values(kinds).filter((kind) => kind === '+').length / 10;
+    return { fits: new RegExp(`^${source.join('')}$`), names, kinds, said, definite };
   }
 
   function filled({ fits, names, kinds, said }, text) {
@@ -74,7 +75,7 @@
       if (HOLE.test(english)) patterns.push(compile(english, said));
       else whole.set(english, said);
     }
-    patterns.sort((one, other) => other.letters - one.letters);
+    patterns.sort((one, other) => other.definite - one.definite);
   }
 
   // --- replacing: what was there is kept with the node, so that it can be put back, and ours is told from news ---
@@ -131,7 +132,8 @@
   function changed({ type, target, attributeName, addedNodes }) {
     if (type === 'characterData') return void (ours(target.parentElement) && text(target));
     if (type === 'attributes') {
-      if (attributeName === 'translate') return void (target.translate && walk(target));
+      if (attributeName === 'translate' && target.translate) return void walk(target);
+      if (attributeName === 'translate') return backToEnglish(target), islands(target);
       return void (oursToLabel(target) && label(target, attributeName));
     }
     const visit = ours(target) ? walk : islands;
@@ -143,8 +145,8 @@
     watcher.takeRecords();  // of what was just replaced: no other script has run since
   });
 
-  function backToEnglish() {
-    const nodes = document.createTreeWalker(document.body, NodeFilter.SHOW_ELEMENT | NodeFilter.SHOW_TEXT);
+  function backToEnglish(top) {
+    const nodes = document.createTreeWalker(top, NodeFilter.SHOW_ELEMENT | NodeFilter.SHOW_TEXT);
     for (let node = nodes.currentNode; node; node = nodes.nextNode()) {
       const [english, said] = texts.get(node) || [];
       if (english !== undefined && node.nodeValue === said) node.nodeValue = english;
@@ -162,7 +164,7 @@
     on = !on;
     if (!on) {
       watcher.disconnect();
-      return backToEnglish();
+      return backToEnglish(document.body);
     }
     if (!whole.size) learn();
     watcher.observe(root, {

@@ -41,7 +41,7 @@ function number(value, min, max, step, then) {
   return node;
 }
 
-const DETAIL = { low: 'Low', medium: 'Medium' };
+const DETAIL = { low: 'Low', medium: 'Medium', full: 'Full' };
 const choose = (name) => (value) => { draft[name] = value; send('choices', { choices: draft }); };
 
 // --- sections ---
@@ -61,7 +61,7 @@ function answers(value) {
     lines.push(line('Top-p', number(draft.top_p, 0.01, 1, 0.01, choose('top_p'))));
   }
   const details = Object.entries(value.details).map(([name, most]) =>
-    [name, most ? `${DETAIL[name]}: at most ${most.toLocaleString('en')} tokens a picture` : 'Full: as the model was made for']);
+    [name, `${DETAIL[name]}: ${most ? `at most ${most.toLocaleString('en')} tokens a picture` : 'as the model was made for'}`]);
   lines.push(line('Picture detail', pick(details, draft.detail, choose('detail')), 'Fewer tokens are read sooner and show less.'));
   lines.push(line('Longest answer', number(draft.max_tokens, 1, 65536, 1, choose('max_tokens')), 'In tokens, thinking included.'));
   lines.push(line('Thinking budget', number(draft.thinking_budget, 0, 65536, 1, choose('thinking_budget')), 'In tokens; 0 lets it think as long as it likes.'));
