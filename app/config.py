@@ -60,6 +60,11 @@ class Config:
         return self.home / "blobs"
 
     @property
+    def uploads(self) -> Path:
+        """For files that were attached and not yet sent."""
+        return self.home / "uploads"
+
+    @property
     def worker_log(self) -> Path:
         return self.logs / "worker.log"
 

@@ -9,15 +9,24 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from app import disk, turn
 from app.answering import Live
-from app.blobs import Blobs
-from app.store import Begun, Store
+from app.shelves import Shelf, Shelves
+from app.store import Begun
 from app.turn import Cancel, Draft, Streaming
+from mlx_backend import Measured, Request, Status
 
 FOLLOW_HZ = 10  # more is not seen and costs the browser a core
+
+
+class Measuring(Streaming, Protocol):
+    """All that is asked of an engine here."""
+
+    def measure(self, request: Request) -> Measured: ...
+
+    def status(self) -> Status: ...
 
 
 class Job:
@@ -71,35 +80,52 @@ class Job:
 
 
 class Jobs:
-    """Every answer on its way, by conversation."""
+    """Every answer on its way, by conversation. latest: the conversation that was answered in last."""
 
-    def __init__(self, store: Store, blobs: Blobs, engine: Streaming) -> None:
-        self._store, self._blobs, self._engine = store, blobs, engine
+    def __init__(self, shelves: Shelves, engine: Measuring) -> None:
+        self.shelves, self._engine = shelves, engine
         self._lock = threading.Lock()
         self._running: dict[str, Job] = {}
+        self.latest: str | None = None
 
     def start(self, conversation_id: str | None, draft: Draft) -> Job:
         """Store the question and begin to answer it. Raises what turn.begin raises."""
-        return self._go(turn.begin(self._store, self._blobs, conversation_id, draft))
+        shelf = self.shelves.of(conversation_id)
+        return self._go(shelf, turn.begin(shelf.store, shelf.blobs, conversation_id, draft))
 
     def again(self, conversation_id: str, answer_id: str, options: Mapping[str, Any]) -> Job:
         """Begin another answer to the same question. Raises BadDraft and what store.begin_again raises."""
-        self._need_room()
-        return self._go(self._store.begin_again(conversation_id, answer_id, options))
+        shelf = self._with_room(conversation_id)
+        return self._go(shelf, shelf.store.begin_again(conversation_id, answer_id, options))
 
     def go_on(self, conversation_id: str, answer_id: str) -> Job:
         """Go on with an answer that was cut short. Raises BadDraft and what store.go_on raises."""
-        self._need_room()
-        return self._go(self._store.go_on(conversation_id, answer_id))
+        shelf = self._with_room(conversation_id)
+        return self._go(shelf, shelf.store.go_on(conversation_id, answer_id))
 
-    def _need_room(self) -> None:
-        if short := disk.shortage(self._blobs):
+    def measure(self, conversation_id: str | None, draft: Draft) -> Measured:
+        """What the draft would cost if it were sent there now; nothing is stored.
+
+        Raises BadDraft for a file that is neither a picture nor a video, and BackendError.
+        """
+        shelf = self.shelves.of(conversation_id)
+        path = shelf.store.path(conversation_id) if conversation_id else ()
+        return self._engine.measure(turn.preview(path, shelf.blobs, draft))
+
+    def status(self) -> Status:
+        return self._engine.status()
+
+    def _with_room(self, conversation_id: str) -> Shelf:
+        shelf = self.shelves.of(conversation_id)
+        if short := disk.shortage(shelf.blobs):
             raise turn.BadDraft(short)
+        return shelf
 
-    def _go(self, begun: Begun) -> Job:
-        job = Job(begun, self._run)
+    def _go(self, shelf: Shelf, begun: Begun) -> Job:
+        job = Job(begun, lambda job: self._run(shelf, job))
         with self._lock:
             self._running[job.begun.conversation_id] = job
+            self.latest = job.begun.conversation_id
         job.start()
         return job
 
@@ -113,6 +139,12 @@ class Jobs:
         if job := self.get(conversation_id):
             job.cancel.set()
 
+    def forget(self, conversation_id: str | None) -> None:
+        """End a temporary conversation and its answer: nothing of it is left. Any other stays as it is."""
+        if self.shelves.is_temporary(conversation_id):
+            self.stop(conversation_id)
+            self.shelves.forget(conversation_id)
+
     def close(self, seconds: float) -> None:
         """End all answers, waiting at most so long for them to be stored."""
         with self._lock:
@@ -124,9 +156,9 @@ class Jobs:
         for job in jobs:
             job.wait(max(0.0, until - time.monotonic()))
 
-    def _run(self, job: Job) -> None:
+    def _run(self, shelf: Shelf, job: Job) -> None:
         try:
-            turn.run(self._store, self._blobs, self._engine, job.begun, job.cancel, job.publish)
+            turn.run(shelf.store, shelf.blobs, self._engine, job.begun, job.cancel, job.publish)
         finally:
             with self._lock:
                 # a follower that finds no job reads the store, so the answer is stored before this line;

@@ -15,6 +15,7 @@ import fcntl
 import json
 import logging
 import os
+import shutil
 import signal
 import socket
 import sys
@@ -36,6 +37,7 @@ from app.config import Config
 from app.jobs import Jobs
 from app.migrations import DatabaseTooNew
 from app.security import LINK_PATH, Guard, Keys
+from app.shelves import Shelves
 from app.store import BackupFailed, DiskTrouble, Store, daily, rescue
 from app.ui.ordering import JoinAfterClose
 from app.ui.quiet import prepare
@@ -115,8 +117,9 @@ def _run(
     if marked := store.mark_interrupted():
         log.warning("%d answers were cut off when the app last ended", marked)
     port, keys = listener.getsockname()[1], Keys()
-    jobs = Jobs(store, blobs := Blobs(config.blobs), engine)
-    app = build(config, store, blobs, jobs, port, keys)
+    shelves = Shelves(store, blobs := Blobs(config.blobs), [config.uploads])
+    jobs = Jobs(shelves, engine)
+    app = build(config, jobs, port, keys)
     tidying = threading.Thread(target=tidy, args=(store, blobs), name="tidy", daemon=True)
     tidying.start()
 
@@ -132,11 +135,12 @@ def _run(
         (config.home / "run.json").unlink(missing_ok=True)
         jobs.close(SHUTDOWN_SECONDS)
         engine.close()
+        shelves.close()
         tidying.join(TIDY_SECONDS)
     return 0
 
 
-def build(config: Config, store: Store, blobs: Blobs, jobs: Jobs, port: int, keys: Keys) -> FastAPI:
+def build(config: Config, jobs: Jobs, port: int, keys: Keys) -> FastAPI:
     """The app behind its guard; nothing listens yet."""
 
     @contextlib.asynccontextmanager
@@ -152,35 +156,38 @@ def build(config: Config, store: Store, blobs: Blobs, jobs: Jobs, port: int, key
 
     @app.get("/media/{sha256}")
     def media(sha256: str) -> Response:
-        return _media(store, blobs, sha256)
+        return _media(jobs.shelves, sha256)
 
-    app.include_router(exchange.router(store, blobs, config.home / "exchange"))
-    _mount_window(app, config, store, jobs, port)
+    kept = jobs.shelves.kept
+    app.include_router(exchange.router(kept.store, kept.blobs, config.home / "exchange"))
+    _mount_window(app, config, jobs, port)
     app.add_middleware(JoinAfterClose)
     app.add_middleware(Guard, port=port, keys=keys)  # added last, so it stands outermost
     return app
 
 
-def _media(store: Store, blobs: Blobs, sha256: str) -> Response:
-    kind = store.media_type(sha256)
-    if kind is None or not (file := blobs.path(sha256)).exists():
+def _media(shelves: Shelves, sha256: str) -> Response:
+    stored = shelves.media(sha256)
+    if stored is None:
         return Response("No such file.", status_code=404)
     # the name is the content: it can never become something else
-    headers = {"cache-control": "private, max-age=31536000, immutable"}
+    cached = "private, max-age=31536000, immutable" if stored.kept else "no-store"
+    headers, kind = {"cache-control": cached}, stored.media_type
     if kind.startswith(ACTIVE_MEDIA):
         headers["content-disposition"], kind = "attachment", "application/octet-stream"
-    return FileResponse(file, media_type=kind, headers=headers)
+    return FileResponse(stored.file, media_type=kind, headers=headers)
 
 
-def _mount_window(app: FastAPI, config: Config, store: Store, jobs: Jobs, port: int) -> None:
-    prepare(config.home / "uploads")
+def _mount_window(app: FastAPI, config: Config, jobs: Jobs, port: int) -> None:
+    shutil.rmtree(config.uploads, ignore_errors=True)  # no page of an earlier run can send these any more
+    prepare(config.uploads)
     import gradio as gr
 
     from app.ui import handlers, layout
 
     page = layout.build(config.is_demo)
     choices = FOR_DEMO if config.is_demo else Choices()
-    handlers.wire(page, handlers.Handlers(store, jobs, config.home, choices))
+    handlers.wire(page, handlers.Handlers(jobs, config, choices))
     gr.mount_gradio_app(
         app,
         page.demo,

@@ -4,6 +4,8 @@ const root = element.querySelector('.convs');
 const input = element.querySelector('.find input');
 let found = null;  // what the search found, while something is looked for
 let inTrash = false;
+const known = new Map();  // every line that came, by id: the app sends the newest ones, and older ones when asked
+const drawn = new Map();  // the nodes of lines that have not changed: thousands need not be made anew
 
 const make = (tag, name, text) => {
   const node = document.createElement(tag);
@@ -110,10 +112,7 @@ function menu(anchor, line, item) {
 // --- the trash ---
 function thrown(item) {
   const line = make('div', 'conv');
-  const erase = button('erase', 'Delete', () => {
-    if (erase.dataset.sure) act('erase', item);
-    else { erase.dataset.sure = 'yes'; erase.textContent = 'For good?'; }
-  });
+  const erase = twice('erase', 'Delete', 'For good?', () => act('erase', item));
   const title = make('span', 'title', item.title);
   title.title = item.title;
   title.translate = false;
@@ -121,25 +120,69 @@ function thrown(item) {
   return line;
 }
 
+// Two clicks, the second one on other words.
+function twice(name, label, sure, then) {
+  const node = button(name, label, () => {
+    if (node.dataset.sure) return then();
+    node.dataset.sure = 'yes';
+    node.textContent = sure;
+  });
+  return node;
+}
+
 // --- the list ---
+function learn({ items = [], older = [], trash = [], count = 0 }) {
+  for (const item of trash) known.delete(item.id);
+  if (items.length >= count) known.clear();  // these are all; otherwise what came before may be older than they
+  for (const item of [...older, ...items]) known.set(item.id, item);
+}
+
+// Pinned ones, folders by name, then the rest; the last used first in each.
+function order(a, b) {
+  if (a.pinned !== b.pinned) return a.pinned ? -1 : 1;
+  const one = a.pinned ? null : a.folder, other = b.pinned ? null : b.folder;
+  if (one !== other) return one === null ? 1 : other === null ? -1 : one.toLowerCase() < other.toLowerCase() ? -1 : 1;
+  return b.at - a.at || (a.id < b.id ? 1 : -1);
+}
+
+function line(item, active) {
+  const key = JSON.stringify([item, item.id === active]), old = drawn.get(item.id);
+  if (old?.key === key && old.node.querySelector('.open')) return old.node;
+  const node = row(item, active);
+  drawn.set(item.id, { key, node });
+  return node;
+}
+
+function oldest() {  // as the app counts: pinned ones are the newest of all
+  const later = (a, b) => (a.pinned !== b.pinned ? b.pinned : a.at !== b.at ? a.at < b.at : a.id < b.id);
+  return [...known.values()].reduce((last, item) => (!last || later(item, last) ? item : last), null);
+}
+
 function draw() {
-  const { items = [], active = null, trash = [] } = props.value || {};
+  const { active = null, trash = [], trashed = 0, count = 0 } = props.value || {};
   if (root.querySelector('.field:focus')) return;  // what is being typed stays; the list comes when it ends
   inTrash &&= trash.length > 0;
   const nodes = [];
   let group = null;
-  for (const item of found || (inTrash ? [] : items)) {
+  for (const item of found || (inTrash ? [] : [...known.values()].sort(order))) {
     const heading = found ? 'Found' : item.group;
     if (heading !== group) {
       nodes.push(make('div', 'group', (group = heading)));
       nodes.at(-1).translate = found || item.pinned || !item.folder;  // else it is the folder's name
     }
-    nodes.push(row(item, active));
+    nodes.push(line(item, active));
   }
-  if (inTrash && !found) nodes.push(make('div', 'group', 'Trash: kept for 30 days'), ...trash.map(thrown));
-  else if (!nodes.length) nodes.push(make('p', 'none', found ? 'Nothing found.' : 'Your conversations appear here.'));
+  if (inTrash && !found) {
+    nodes.push(make('div', 'group', 'Trash: kept for 30 days'));
+    nodes.push(make('p', 'hint', 'What is deleted for good stays in the daily backups for a week.'));
+    nodes.push(...trash.map(thrown), twice('bin erase', 'Empty the trash', `Delete all ${trashed} for good?`, () => act('empty', {})));
+  } else if (!nodes.length) nodes.push(make('p', 'none', found ? 'Nothing found.' : 'Your conversations appear here.'));
+  if (!found && !inTrash && known.size < count) {
+    const left = (count - known.size).toLocaleString('en');
+    nodes.push(button('bin older', `Show more (${left})`, () => act('older', oldest() || {})));
+  }
   if (trash.length && !found) {
-    const label = inTrash ? 'Back to conversations' : `Trash (${trash.length})`;
+    const label = inTrash ? 'Back to conversations' : `Trash (${trashed})`;
     nodes.push(button('bin', label, () => { inTrash = !inTrash; draw(); }));
   }
   root.replaceChildren(...nodes);
@@ -149,8 +192,13 @@ function changed() {
   const value = props.value || {};
   if (!input.value.trim()) found = null;
   else if (value.found && value.asked === input.value) found = value.found;
+  learn(value);
   draw();
   undo(value.undo);
+  rescued(value.rescued);
+  document.documentElement.classList.toggle('temporary', Boolean(value.temporary));
+  const heading = document.querySelector('#top h1');
+  if (heading) heading.translate = Boolean(value.temporary);  // only that title is ours
 }
 changed();
 watch('value', changed);
@@ -183,3 +231,18 @@ function undo(gone) {
   document.body.append(bar);
   setTimeout(() => bar.remove(), 10000);
 }
+
+// --- what the app did about a damaged database, until it has been read ---
+function rescued(words) {
+  document.querySelector('.rescued')?.remove();
+  if (!words) return;
+  const card = make('div', 'rescued');
+  card.setAttribute('role', 'alert');
+  card.append(make('p', '', words), button('', 'I have read this', () => { card.remove(); act('understood', {}); }));
+  document.body.append(card);
+}
+
+// --- a chat of which nothing is kept ---
+const mac = /Mac|iPhone|iPad/.test(navigator.platform);
+const beside = document.querySelector('#temporary-chat');
+if (beside) beside.title = `Temporary chat, of which nothing is kept (${mac ? '⇧⌘E' : 'Ctrl+Shift+E'})`;

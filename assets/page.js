@@ -38,7 +38,7 @@
     if (what === 'sidebar') return toggleSidebar();
     if (what === 'theme') return setTheme(theme() === 'dark' ? 'light' : 'dark');
     if (what === 'settings') return window.glmchat.settings?.();
-    if (event.target.closest?.('#new-chat')) window.glmchat.closeDrawer();
+    if (event.target.closest?.('#new-chat, #temporary-chat')) window.glmchat.closeDrawer();
     // on a phone, a tap beside the drawer closes it
     if (phone.matches && !root.classList.contains('side-closed') && event.target.closest?.('#main')) setSidebar(false);
     const link = event.target.closest?.('.chat a');
@@ -50,20 +50,6 @@
     link.href = address;
     link.download = '';
     link.click();
-  };
-
-  // --- names: a thumbnail carries its file's name as data, shown by CSS (untrusted: never as markup) ---
-  let names = [];
-  const nameThumbnails = () => {
-    document.querySelectorAll('#box .thumbnail-item').forEach((item, n) => {
-      if (item.dataset.name === (names[n] || '')) return;
-      item.dataset.name = item.title = names[n] || '';
-      item.translate = false;
-    });
-  };
-  window.glmchat.attached = (files) => {  // called with the composer's value whenever it changes
-    names = files.map((file) => file.orig_name || '');
-    nameThumbnails();
   };
 
   // --- notes: links to #note-… are words of the app, drawn by CSS ---
@@ -107,7 +93,6 @@
       asked = false;
       applyTheme();  // Gradio sets its own choice once it is up
       watchScroll();
-      nameThumbnails();
       markNotes();
       window.glmchat.markLinks();
       window.glmchat.mark();
@@ -159,6 +144,12 @@
     if ((event.metaKey || event.ctrlKey) && ((event.shiftKey && key === 'o') || (!event.shiftKey && key === 'n'))) {
       event.preventDefault();
       document.querySelector('#new-chat')?.click();
+      return setTimeout(() => document.querySelector('#box textarea')?.focus(), 0);
+    }
+    // with Shift, E is nobody's in a browser; N would open its own private window
+    if ((event.metaKey || event.ctrlKey) && event.shiftKey && key === 'e') {
+      event.preventDefault();
+      document.querySelector('#temporary-chat')?.click();
       return setTimeout(() => document.querySelector('#box textarea')?.focus(), 0);
     }
     if (event.key === 'Enter' && event.target.closest?.('#box')) pinned = true;

@@ -11,6 +11,7 @@ import pytest
 from app import disk
 from app.blobs import Blobs
 from app.jobs import Jobs
+from app.shelves import Shelves
 from app.store import Part, StillAnswering, Store
 from app.turn import BadDraft, Draft
 from mlx_backend import Answer, Event, FakeEngine, Request
@@ -48,7 +49,7 @@ def engine() -> Gated:
 
 @pytest.fixture
 def jobs(store: Store, home: Path, engine: Gated) -> Iterator[Jobs]:
-    jobs = Jobs(store, Blobs(home / "blobs"), engine)
+    jobs = Jobs(Shelves(store, Blobs(home / "blobs")), engine)
     yield jobs
     jobs.close(PATIENCE)
 
@@ -74,7 +75,7 @@ def test_followers_come_any_time_and_see_the_end(jobs: Jobs, store: Store, engin
 
 def test_a_flood_of_words_is_coalesced(store: Store, home: Path) -> None:
     words = [Answer("x") for _ in range(2000)]
-    jobs = Jobs(store, Blobs(home / "blobs"), FakeEngine(words))
+    jobs = Jobs(Shelves(store, Blobs(home / "blobs")), FakeEngine(words))
     job = jobs.start(None, Draft("?"))
     states = list(job.follow(hz=10))
     assert states[-1].parts == (Part("text", "x" * 2000),)

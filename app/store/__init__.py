@@ -10,6 +10,7 @@ import sqlite3
 from typing import Any
 
 from app.store.backups import Backup, BackupFailed, back_up, backups, daily, restore
+from app.store.database import IN_MEMORY
 from app.store.garbage import UNUSED_DAYS, Garbage
 from app.store.history import TRASH_DAYS, History
 from app.store.rescue import Rescued, rescue
@@ -50,8 +51,8 @@ class Store(Turns, History, Searching, Whole, Garbage):
 
 
 __all__ = [
-    "CUT", "TRASH_DAYS", "UNUSED_DAYS", "Backup", "BackupFailed", "Begun", "Conversation", "DiskTrouble",
-    "Found", "Message", "Node", "Part", "PartType", "Rescued", "Status", "StillAnswering", "Store",
-    "StoredBlob", "Tree", "UnknownConversation", "UnknownMessage", "back_up", "backups", "daily", "rescue",
-    "restore", "ulid",
+    "CUT", "IN_MEMORY", "TRASH_DAYS", "UNUSED_DAYS", "Backup", "BackupFailed", "Begun", "Conversation",
+    "DiskTrouble", "Found", "Message", "Node", "Part", "PartType", "Rescued", "Status", "StillAnswering",
+    "Store", "StoredBlob", "Tree", "UnknownConversation", "UnknownMessage", "back_up", "backups", "daily",
+    "rescue", "restore", "ulid",
 ]  # fmt: skip

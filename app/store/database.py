@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
+import weakref
 from pathlib import Path
 
 import sqlite_utils
@@ -19,9 +20,11 @@ import sqlite_utils
 from app.migrations import KNOWN, bring_up_to_date
 from app.store.backups import back_up
 
+IN_MEMORY = Path(":memory:")  # what SQLite calls a database without a file
+
 
 class Database:
-    """The file. Every public method of what builds on it is one transaction, callable from any thread."""
+    """The file, or IN_MEMORY. Every public method of what builds on it is a transaction, from any thread."""
 
     def __init__(self, file: Path) -> None:
         """Open, creating and migrating as needed.
@@ -30,11 +33,15 @@ class Database:
         backed up before; the file is unchanged then.
         """
         self.file = file
-        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        os.close(os.open(file, os.O_CREAT | os.O_RDWR, 0o600))  # -wal and -shm take the main file's mode
+        if file != IN_MEMORY:
+            file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            os.close(os.open(file, os.O_CREAT | os.O_RDWR, 0o600))  # -wal and -shm take the main file's mode
         self._lock = threading.Lock()
         connection = sqlite3.connect(file, check_same_thread=False)
         self._db = sqlite_utils.Database(connection)
+        if file == IN_MEMORY:
+            connection.execute("pragma temp_store = memory")  # or long sorts would go through a file
+            weakref.finalize(self, connection.close)  # it has no end but that nobody holds it any more
         try:
             if 0 < connection.execute("pragma user_version").fetchone()[0] < KNOWN:
                 back_up(file, "version")

@@ -21,6 +21,7 @@ from app.store.backups import DAMAGED, backups, damaged, opened
 from app.store.database import Database
 
 UNUSED_DAYS = 7
+SETTLING_SECONDS = 3600  # between a file's coming and its row's; far more than copying the largest one takes
 
 
 class Garbage(Database):
@@ -33,6 +34,18 @@ class Garbage(Database):
         """
         before = time.time() - days * 86400
         self._forget_unused(before)
+        return self._remove(blobs, before)
+
+    def sweep_now(self, blobs: Blobs) -> Swept:
+        """The same without the days of waiting, for one who deletes for good. What a backup needs stays.
+
+        So does a file that came within the last hour: its row may still have to be written.
+        """
+        self._forget_unused(time.time())  # marks
+        self._forget_unused(time.time())  # and removes what is marked
+        return self._remove(blobs, time.time() - SETTLING_SECONDS)
+
+    def _remove(self, blobs: Blobs, before: float) -> Swept:
         if damaged(self.file):
             return Swept(0, 0)
         needed = _needed_by_backups(self.file)

@@ -22,12 +22,25 @@ _COLUMNS = """select c.id, title, c.created_at, updated_at, pinned, folders.name
 class History(Database):
     """The sidebar's list and what can be done with its lines."""
 
-    def conversations(self, limit: int = 500, folder: str | None = None) -> tuple[Conversation, ...]:
-        """Pinned ones first, then the most recently used; none from the trash. folder: only those in it."""
+    def conversations(
+        self, limit: int = 500, folder: str | None = None, after: Conversation | None = None
+    ) -> tuple[Conversation, ...]:
+        """Pinned ones first, then the most recently used; none from the trash.
+
+        folder: only those in it. after: only those that come after this one in that order.
+        """
         inside = "and folders.name = :folder" if folder is not None else ""
-        sql = f"""{_COLUMNS} where trashed_at is null {inside}
+        beyond = "and (pinned, updated_at, c.id) < (:pinned, :at, :id)" if after is not None else ""
+        sql = f"""{_COLUMNS} where trashed_at is null {inside} {beyond}
             order by pinned desc, updated_at desc, c.id desc limit :limit"""
-        return self._listed(sql, {"limit": limit, "folder": folder})
+        place = {"pinned": after.pinned, "at": after.updated_at, "id": after.id} if after else {}
+        return self._listed(sql, {"limit": limit, "folder": folder, **place})
+
+    def count(self) -> int:
+        """How many conversations there are outside the trash."""
+        sql = "select count(*) from conversations where trashed_at is null"
+        with self._lock:
+            return int(self._db.execute(sql).fetchone()[0])
 
     def trash(self) -> tuple[Conversation, ...]:
         """Thrown away and still to be had back, the last thrown away first."""
@@ -60,6 +73,15 @@ class History(Database):
                 self._db.execute("update conversations set title = ? where id = ?", [title, conversation_id])
                 if self._exists(conversation_id):
                     index_title(self._db, conversation_id, title)
+
+    def retitle(self, conversation_id: str, was: str, title: str) -> bool:
+        """Rename, but only while the title is still what it was. False: it was not, nothing was changed."""
+        with self._lock, self._db.atomic():
+            sql = "update conversations set title = ? where id = ? and title = ?"
+            if self._db.execute(sql, [title, conversation_id, was]).rowcount != 1:
+                return False
+            index_title(self._db, conversation_id, title)
+            return True
 
     def pin(self, conversation_id: str, pinned: bool) -> None:
         self._set("pinned", int(pinned), conversation_id)

@@ -15,13 +15,16 @@ from typing import Any
 import gradio as gr
 
 from app.choices import Choices
+from app.config import Config
 from app.jobs import Jobs
 from app.store import Message, StillAnswering, Store, UnknownConversation, UnknownMessage
 from app.turn import BadDraft, Draft
-from app.ui import acts, examples, messages
+from app.ui import acts, composer, examples, messages
+from app.ui.composer import Composer
 from app.ui.layout import EMPTY, Page
 from app.ui.settings import Settings
 from app.ui.sidebar import Sidebar
+from app.ui.uploads import Uploads
 
 Update = Any  # what Gradio takes for one output
 IDLE: dict[str, Any] = {"submit_btn": True, "stop_btn": False}
@@ -31,7 +34,10 @@ ADDRESS = """(list) => { const url = new URL(location), id = list && list.active
   id ? url.searchParams.set('c', id) : url.searchParams.delete('c'); history.replaceState(null, '', url); }"""
 # Until the page has heard which conversation it shows, it offers no cards: a click would be painted over.
 LOADED = "() => { document.documentElement.classList.add('loaded'); }"
-ATTACHED = "(value) => { window.glmchat.attached((value && value.files) || []); }"
+ATTACHED = "(value) => { window.glmchat.attached(value); }"
+MEASURE = "() => { window.glmchat.measure(); }"
+# How each video is looked at is typed beside the composer's value: it joins it on the way out.
+LOOKS = "(box, conversation, thinking, _) => [box, conversation, thinking, window.glmchat.looks()]"
 QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": None}
 
 
@@ -39,11 +45,13 @@ class Handlers:
     """One per app. The view of each open page is kept here: a late repaint of a conversation that is no
     longer on screen must never happen, and Gradio's own `cancels` comes ~200 ms too late to ensure that."""
 
-    def __init__(self, store: Store, jobs: Jobs, home: Path, choices: Choices) -> None:
-        self._store = store
+    def __init__(self, jobs: Jobs, config: Config, choices: Choices) -> None:
+        self._store = store = jobs.shelves.kept.store
         self._jobs = jobs
-        self._sidebar = Sidebar(store)
-        self._settings = Settings(store, home, choices)
+        self._sidebar = Sidebar(jobs.shelves)
+        self._uploads = Uploads(config.uploads)
+        self._settings = Settings(store, config.home, choices)
+        self._composer = Composer(store, jobs, self._settings)
         self._view: dict[str, str | None] = {}  # session -> conversation on screen
 
     def load(self, request: gr.Request) -> tuple[Update, ...]:
@@ -57,6 +65,14 @@ class Handlers:
     def new(self, request: gr.Request) -> tuple[Update, ...]:
         return self._show(None, request)
 
+    def temporary(self, request: gr.Request) -> tuple[Update, ...]:
+        """A conversation that is gone once the page shows another one."""
+        try:
+            return self._show(self._jobs.shelves.begin_temporary(), request)
+        except OSError as error:
+            told = f"A temporary chat needs a private folder, and there is none: {error.strerror or error}."
+            return (*[gr.skip()] * 7, told, gr.skip())
+
     def settings(self, event: gr.EventData) -> Update:
         return self._settings.act(event)
 
@@ -68,24 +84,41 @@ class Handlers:
     ) -> tuple[Update, ...]:
         """What the menu of a line says. The conversation on the page may be the one that goes."""
         more = self._sidebar.act(event)
-        if more and more["undo"]["id"] == conversation:
+        if "undo" in more and more["undo"]["id"] == conversation:
             self._jobs.stop(conversation)
             return self._show(None, request, **more)
-        found = self._store.conversation(conversation) if conversation else None
+        found = self._of(conversation).conversation(conversation) if conversation else None
         title = found.title if found else ""
         return gr.skip(), self._sidebar.value(conversation, **more), title, *[gr.skip()] * 6
 
+    def draft(
+        self, event: gr.EventData, value: dict[str, Any] | None, conversation: str | None, thinking: bool
+    ) -> tuple[Update, ...]:
+        """What is typed and attached, measured while it is still being written."""
+        return self._composer.act(event, value, conversation, bool(thinking))
+
+    def choose(self, event: gr.EventData) -> None:
+        self._composer.choose(event)
+
     def send(
-        self, value: dict[str, Any] | None, conversation: str | None, thinking: bool, request: gr.Request
+        self,
+        value: dict[str, Any] | None,
+        conversation: str | None,
+        thinking: bool,
+        looks: object,
+        request: gr.Request,
     ) -> tuple[Update, ...]:
         """Store the question and start its answer; what cannot be sent stays there, and says why."""
         value = value or {}
         files = tuple(Path(file) for file in value.get("files") or ())
         try:
-            draft = Draft(str(value.get("text") or ""), files, self._settings.choices(bool(thinking)))
+            choices = self._settings.choices(bool(thinking))
+            text = str(value.get("text") or "")
+            draft = Draft(text, files, choices, looks=composer.looks(looks, files))
             job = self._jobs.start(conversation, draft)
         except (BadDraft, UnknownConversation, StillAnswering) as refused:
             return (*[gr.skip()] * 7, str(refused), gr.skip())
+        self._uploads.sent(files)
         self._store.set_setting("thinking", bool(thinking))
         *shown, _, notice, acts = self._show(job.begun.conversation_id, request)
         return (*shown, gr.update(value=EMPTY, **BUSY), notice, acts)
@@ -96,7 +129,7 @@ class Handlers:
         """A card was chosen: its question and files are sent as if they had been typed and attached."""
         chosen = examples.asked(getattr(event, "question", None))
         value = {"text": chosen.question, "files": chosen.paths} if chosen else None
-        return self.send(value, conversation, thinking, request)
+        return self.send(value, conversation, thinking, None, request)
 
     def turn_action(
         self, event: gr.EventData, conversation: str | None, thinking: bool, request: gr.Request
@@ -104,7 +137,7 @@ class Handlers:
         """Edit a question, answer again, go on, or look at another variant."""
         try:
             choices = self._settings.choices(bool(thinking))
-            acts.act(event, self._store, self._jobs, conversation or "", choices)
+            acts.act(event, self._of(conversation), self._jobs, conversation or "", choices)
         except (BadDraft, UnknownConversation, UnknownMessage, StillAnswering) as refused:
             return (*[gr.skip()] * 7, str(refused), gr.skip())
         return self._show(conversation, request)
@@ -124,27 +157,34 @@ class Handlers:
                 shown = question + messages.arriving(live, media)
                 yield shown, messages.waiting(live), gr.skip(), gr.skip()
         if conversation and self._view.get(session) == conversation:
-            path = self._store.path(conversation)
+            path = self._of(conversation).path(conversation)
             latest = messages.exchanges(path[-2:], _media(request))
+            if path:
+                self._composer.learn(conversation, path[-1])
             yield latest, "", gr.update(**IDLE), acts.offered(path)
 
     def stop(self, conversation: str | None) -> None:
         self._jobs.stop(conversation)
 
     def leave(self, request: gr.Request) -> None:
-        self._view.pop(request.session_hash or "", None)
+        self._jobs.forget(self._view.pop(request.session_hash or "", None))
+        if not self._view:
+            self._uploads.clear()
 
     # --- painting ------------------------------------------------------------------------------------
 
     def _show(self, wanted: object, request: gr.Request, **more: Any) -> tuple[Update, ...]:
         """Put a conversation, or none, on the page: conversation, list, title, earlier, latest, waiting, box,
         notice, acts. more: to be told to the list."""
-        found = self._store.conversation(wanted) if isinstance(wanted, str) else None
+        store = self._of(wanted if isinstance(wanted, str) else None)
+        found = store.conversation(wanted) if isinstance(wanted, str) else None
         found = None if found and found.trashed_at is not None else found
         current = found.id if found else None
+        if (before := self._view.get(request.session_hash or "")) != current:
+            self._jobs.forget(before)
         self._view[request.session_hash or ""] = current
-        self._store.set_setting("last_conversation", current)
-        path = self._store.path(current) if current else ()
+        store.set_setting("last_conversation", current)
+        path = store.path(current) if current else ()
         job = self._jobs.get(current)
         earlier = messages.exchanges(path[:-2], _media(request))
         latest = messages.exchanges(path[-2:], _media(request))
@@ -161,7 +201,11 @@ class Handlers:
         )
 
     def _last_turn(self, conversation: str, request: gr.Request) -> Sequence[Message]:
-        return self._store.path(conversation)[-2:]
+        return self._of(conversation).path(conversation)[-2:]
+
+    def _of(self, conversation: str | None) -> Store:
+        """Where a conversation is kept, or is not."""
+        return self._jobs.shelves.of(conversation).store
 
 
 def _media(request: gr.Request) -> str:
@@ -185,7 +229,19 @@ def wire(page: Page, handlers: Handlers) -> None:
     last_turn = [page.latest, page.waiting, page.box, page.acts]
     with page.demo:
         sent = page.box.submit(
-            handlers.send, [page.box, page.conversation, page.thinking], page_parts, **QUIET
+            handlers.send,
+            [page.box, page.conversation, page.thinking, page.attached],
+            page_parts,
+            js=LOOKS,
+            **QUIET,
+        )
+        page.attached.draft_choice(handlers.choose, None, None, trigger_mode="multiple", **QUIET)
+        page.attached.draft_action(
+            handlers.draft,
+            [page.box, page.conversation, page.thinking],
+            [page.attached, page.meter],
+            trigger_mode="multiple",
+            **QUIET,
         )
         tried = page.examples.ask_example(
             handlers.example, [page.conversation, page.thinking], page_parts, **QUIET
@@ -205,9 +261,11 @@ def wire(page: Page, handlers: Handlers) -> None:
         )
         page.settings.settings_action(
             handlers.settings, None, page.settings, trigger_mode="multiple", **QUIET
-        )
+        ).then(None, None, None, js=MEASURE)
+        page.thinking.change(None, None, None, js=MEASURE)
         fresh = page.new_chat.click(handlers.new, None, page_parts, **QUIET)
-        for event in (sent, tried, loaded, opened, acted, changed, fresh):
+        passing = page.temporary_chat.click(handlers.temporary, None, page_parts, **QUIET)
+        for event in (sent, tried, loaded, opened, acted, changed, fresh, passing):
             event.then(None, page.conversations, None, js=ADDRESS)
             if event is not acted:
                 event.success(handlers.follow, page.conversation, last_turn, **QUIET)

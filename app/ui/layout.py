@@ -44,6 +44,8 @@ class Drawn(gr.HTML):
     settings_action: Any
     search_conv: Any
     ask_example: Any
+    draft_action: Any
+    draft_choice: Any
 
     # Gradio makes a component again from its own arguments, adding `render` and the like: hence **more
     def __init__(self, template: str, script: str, value: Any = None, **more: Any) -> None:
@@ -67,6 +69,7 @@ class Page:
     demo: gr.Blocks
     conversation: gr.State
     new_chat: gr.Button
+    temporary_chat: gr.Button
     conversations: Drawn
     title: Drawn
     examples: Drawn
@@ -78,6 +81,8 @@ class Page:
     settings: Drawn
     box: gr.MultimodalTextbox
     thinking: gr.Checkbox
+    attached: Drawn
+    meter: Drawn
 
 
 def theme() -> gr.themes.Base:
@@ -92,7 +97,8 @@ def theme() -> gr.themes.Base:
     )
 
 
-STYLES = ("app.css", "composer.css")  # each overrides those before it
+STYLES = ("app.css", "composer.css", "saw.css", "history.css")  # each overrides those before it
+SCRIPTS = ("page.js", "places.js", "links.js", "seek.js", "saw.js", "language.js")
 
 
 def styles() -> str:
@@ -100,7 +106,9 @@ def styles() -> str:
 
 
 def head() -> str:
-    scripts = ((ASSETS / name).read_text(encoding="utf-8") for name in ("page.js", "places.js"))
+    chinese = (ASSETS / "chinese.json").read_text(encoding="utf-8")
+    scripts = [f"window.chinese = {chinese};"]
+    scripts += [(ASSETS / name).read_text(encoding="utf-8") for name in SCRIPTS]
     return "".join(f"<script>{script}</script>" for script in scripts)
 
 
@@ -113,10 +121,13 @@ def build(demo_model: bool) -> Page:
         conversation = gr.State(None)
         with gr.Column(elem_id="side"):
             gr.HTML(_BRAND, elem_id="brand", apply_default_css=False, js_on_load=None)
-            new_chat = gr.Button("New chat", elem_id="new-chat", size="sm")
+            with gr.Row(elem_id="begin"):
+                new_chat = gr.Button("New chat", elem_id="new-chat", size="sm")
+                temporary_chat = gr.Button("Temporary chat", elem_id="temporary-chat", size="sm")
             conversations = Drawn(_LIST, "conversations.js", NO_CONVERSATIONS, elem_id="convs")
         with gr.Column(elem_id="main"):
             title = Drawn(_TOP, "title.js", "", elem_id="top")
+            gr.HTML(_TEMPORARY, elem_id="temporary", apply_default_css=False, js_on_load=None)
             with gr.Column(elem_id="scroll"):
                 gr.HTML(_HELLO, elem_id="hello", apply_default_css=False, js_on_load=None)
                 cards = [example.card() for example in EXAMPLES] if demo_model else []
@@ -130,12 +141,15 @@ def build(demo_model: bool) -> Page:
                 if demo_model:
                     gr.HTML(_DEMO, elem_id="demo-model", apply_default_css=False, js_on_load=None)
                 with gr.Column(elem_id="composer"):
+                    attached = Drawn(_ATTACHED, "composer.js", {}, elem_id="attached")
                     box, thinking = _box(), _thinking()
+                meter = Drawn(_METER, "meter.js", {}, elem_id="meter")
                 gr.HTML(_FINE, elem_id="fine", apply_default_css=False, js_on_load=None)
     return Page(
         demo,
         conversation,
         new_chat,
+        temporary_chat,
         conversations,
         title,
         examples,
@@ -147,6 +161,8 @@ def build(demo_model: bool) -> Page:
         settings,
         box,
         thinking,
+        attached,
+        meter,
     )
 
 
@@ -199,6 +215,10 @@ _TOP = (
     "<button class='icon' data-do='theme' aria-label='Light or dark' title='Light or dark'></button>"
     "<button class='icon' data-do='settings' aria-label='Settings' title='Settings'></button>"
 )
+_TEMPORARY = (
+    "<p role='status'><b>Temporary chat: nothing of this is kept.</b> "
+    "<span>It is gone when you close it or open another chat.</span></p>"
+)
 _SETTINGS = "<dialog class='settings' aria-label='Settings'></dialog>"
 _HELLO = (
     "<div class='hello'><h2>What are we looking at?</h2>"
@@ -217,4 +237,11 @@ _DEMO = (
     "<p>Your conversations stay.</p></div>"
 )
 _WAITING = "<div class='waiting'><i></i><p role='status'></p></div>"
+_ATTACHED = (
+    "<div class='chips' role='list' aria-label='Attached files'></div>"
+    "<button type='button' class='options-button' aria-label='Options' aria-haspopup='dialog' "
+    "aria-expanded='false' title='Picture detail, thinking budget, frames of a video'></button>"
+    "<div class='options' popover role='dialog' aria-label='Options'></div>"
+)
+_METER = "<div class='meter'><i></i><p></p></div>"
 _FINE = "<p>Answers are made on this computer alone. Check the important ones.</p>"

@@ -8,44 +8,66 @@ Everything an action carries was chosen by the client: it is checked before it i
 
 from __future__ import annotations
 
+import threading
 import time
+from collections.abc import Sequence
 from typing import Any
 
-from app.store import Conversation, Store
+from app.shelves import Shelves
+from app.store import Conversation
 
 DAY = 86400.0
+NEWEST, MORE = 500, 1000  # lines that come by themselves, and with each asking
 SEARCH_LIMIT = 200  # characters of what is looked for
 
 
 class Sidebar:
-    """One per app. A value: {items, active, folders, trash, asked, found, undo}; see conversations.js."""
+    """One per app. A value: {items, count, active, temporary, folders, trash, trashed, rescued} and what an
+    action or a search adds: {undo}, {older}, {asked, found}; see conversations.js."""
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
+    def __init__(self, shelves: Shelves) -> None:
+        self._shelves, self._store = shelves, shelves.kept.store
 
     def value(self, active: str | None, **more: Any) -> dict[str, Any]:
-        """All lines. active: the conversation on the page."""
-        now = time.time()
-        lines = sorted(self._store.conversations(), key=lambda one: (not one.pinned, _shelf(one)))
+        """The newest lines; older ones are asked for. active: the conversation on the page."""
+        temporary = self._shelves.is_temporary(active)
+        trash = self._store.trash()
         return {
-            "items": [_line(one, group(one, now)) for one in lines],
-            "active": active,
+            "items": _lines(self._store.conversations(NEWEST)),
+            "count": self._store.count(),
+            "active": None if temporary else active,
+            "temporary": temporary,
             "folders": list(self._store.folders()),
-            "trash": [{"id": one.id, "title": one.title} for one in self._store.trash()],
+            "trash": [{"id": one.id, "title": one.title} for one in trash[:NEWEST]],
+            "trashed": len(trash),
+            "rescued": self._store.setting("rescued"),
             **more,
         }
 
     def search(self, asked: object, active: str | None) -> dict[str, Any]:
         """The lines with those that were found."""
         words = asked[:SEARCH_LIMIT] if isinstance(asked, str) else ""
-        found = [{**_line(one.conversation, ""), "words": one.words} for one in self._store.search(words)]
+        now = time.time()
+        found = [{**_line(one.conversation, now), "words": one.words} for one in self._store.search(words)]
         return self.value(active, asked=asked, found=found)
 
     def act(self, event: Any) -> dict[str, Any]:
         """Do what a menu says; what to add to the next value. Unknown actions and ids do nothing."""
         action, target = getattr(event, "action", None), getattr(event, "id", None)
-        if not isinstance(target, str) or (found := self._store.conversation(target)) is None:
-            return {}
+        if action == "understood":
+            self._store.set_setting("rescued", None)
+        elif action == "empty":
+            self._store.empty_trash(0)
+            self._sweep()
+        found = self._store.conversation(target) if isinstance(target, str) else None
+        return self._act_on(found, action, event) if found else {}
+
+    def _act_on(self, found: Conversation, action: object, event: Any) -> dict[str, Any]:
+        if action == "older":
+            return {"older": _lines(self._store.conversations(MORE, after=found))}
+        if action == "trash":
+            self._store.throw_away(found.id)
+            return {"undo": {"id": found.id, "title": found.title, "at": time.time()}}
         if action == "rename" and isinstance(title := getattr(event, "title", None), str):
             self._store.rename(found.id, title)
         elif action == "pin":
@@ -56,21 +78,28 @@ class Sidebar:
             self._store.take_back(found.id)
         elif action == "erase" and found.trashed_at is not None:
             self._store.delete_conversation(found.id)
-        elif action == "trash":
-            self._store.throw_away(found.id)
-            return {"undo": {"id": found.id, "title": found.title, "at": time.time()}}
+            self._sweep()
         return {}
 
+    def _sweep(self) -> None:
+        """Files that nobody needs any more go, while the person goes on."""
+        threading.Thread(target=self._shelves.sweep, name="sweep", daemon=True).start()
 
-def _line(one: Conversation, heading: str) -> dict[str, Any]:
+
+def _lines(conversations: Sequence[Conversation]) -> list[dict[str, Any]]:
+    now = time.time()
+    return [_line(one, now) for one in conversations]
+
+
+def _line(one: Conversation, now: float) -> dict[str, Any]:
     return {
-        "id": one.id, "title": one.title, "group": heading, "pinned": one.pinned, "folder": one.folder,
-    }  # fmt: skip
-
-
-def _shelf(one: Conversation) -> tuple[bool, str]:
-    """Folders by name, then what is in none; the order of use stays within each."""
-    return one.folder is None or one.pinned, "" if one.pinned else (one.folder or "").casefold()
+        "id": one.id,
+        "title": one.title,
+        "group": group(one, now),
+        "pinned": one.pinned,
+        "folder": one.folder,
+        "at": one.updated_at,
+    }
 
 
 def group(one: Conversation, now: float) -> str:
