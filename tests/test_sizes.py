@@ -82,21 +82,25 @@ def test_a_range_that_cannot_be_meant_is_told_in_words(raw: object, words: str) 
 
 
 def test_a_chip_says_both_sizes_and_whether_it_is_shrunk() -> None:
-    told = sizes.chip(PHOTO)
+    told = sizes.chip(PHOTO, {})
     assert plain(told["size"]) == "4032 × 3024 → 1372 × 1036"
     assert (told["change"], told["cost"]) == ("shrunk", "1,813 tokens")
     # the grid alone is neither: 640 x 360 becomes 644 x 364
-    assert (plain(sizes.chip(SMALL)["size"]), sizes.chip(SMALL)["change"]) == ("640 × 360 → 644 × 364", "")
-    assert sizes.chip(ICON)["change"] == "enlarged"
-    assert plain(sizes.chip(EXACT)["size"]) == "280 × 280"
+    assert (plain(sizes.chip(SMALL, {})["size"]), sizes.chip(SMALL, {})["change"]) == (
+        "640 × 360 → 644 × 364",
+        "",
+    )
+    assert sizes.chip(ICON, {})["change"] == "enlarged"
+    assert plain(sizes.chip(EXACT, {})["size"]) == "280 × 280"
 
 
 def test_a_video_says_length_frames_and_rate() -> None:
-    assert sizes.chip(CLIP)["cost"] == "3,588 tokens · 0:12.4 · 24 frames · 2 a second"
+    assert sizes.chip(CLIP, {})["cost"] == "3,588 tokens · 0:12.4 · 24 frames · 2 a second"
     still = Shown("still.mp4", True, (64, 64), 112, 112, 16, (0.0,), 0.5)
-    assert sizes.chip(still)["cost"] == "16 tokens · 0:00.5 · 2 frames"
+    assert sizes.chip(still, {})["cost"] == "16 tokens · 0:00.5 · 2 frames"
     slow = Shown("slow.mp4", True, (64, 64), 112, 112, 48, (0.0, 8.0, 16.0), 24.0)
-    assert sizes.clip(slow).endswith("· 0.25 a second")
+    assert sizes.clip(slow, {}).endswith("· 0.25 a second")
+    assert sizes.clip(slow, {"start": 8.0, "end": 90.0}).startswith("0:08 to 0:24 of 0:24 · 6 frames")
 
 
 def test_detail_is_told_with_all_sizes_and_one_sum() -> None:

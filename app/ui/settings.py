@@ -9,6 +9,7 @@ Everything that comes back was chosen by the client: it is checked before it is 
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, replace
@@ -31,10 +32,18 @@ class Settings:
         """otherwise: what holds until a person chooses."""
         self._store, self._home, self._otherwise = store, home, otherwise
         self._bytes = 0
+        self._changing = threading.Lock()
 
     def choices(self, thinking: bool) -> Choices:
         """What the next answer is asked with. thinking: as the page's switch stands."""
         return replace(self._chosen(), thinking=thinking)
+
+    def change(self, some: Mapping[str, Any]) -> None:
+        """Keep some of the choices; one that is None stays, one that does not fit is the default."""
+        given = {name: value for name, value in some.items() if value is not None}
+        with self._changing:
+            kept = asdict(self._chosen())
+            self._store.set_setting("choices", read({**kept, **given}).options())
 
     def _chosen(self) -> Choices:
         kept = self._store.setting("choices")

@@ -79,13 +79,13 @@ def clock(seconds: float) -> str:
 # --- a file ----------------------------------------------------------------------------------------------
 
 
-def chip(shown: Shown) -> dict[str, Any]:
-    """What stands on a file's chip: {size, cost, change: shrunk, enlarged or nothing}."""
+def chip(shown: Shown, look: Mapping[str, float]) -> dict[str, Any]:
+    """What stands on a file's chip: {size, cost, change: shrunk, enlarged or nothing}. look: of `look`."""
     cost = f"{shown.tokens:,} {'token' if shown.tokens == 1 else 'tokens'}"
     return {
         "size": size(shown),
         "change": change(shown),
-        "cost": f"{cost} · {clip(shown)}" if shown.video else cost,
+        "cost": f"{cost} · {clip(shown, look)}" if shown.video else cost,
     }
 
 
@@ -107,10 +107,13 @@ def change(shown: Shown) -> str:
     return "enlarged" if max(by) >= GRID else ""
 
 
-def clip(shown: Shown) -> str:
-    """Length, frames and their rate: of the span that is looked at, where there is more than one pair."""
-    frames = 2 * len(shown.moments)
-    told = f"{clock(shown.length)} · {frames:,} frames"
+def clip(shown: Shown, look: Mapping[str, float]) -> str:
+    """Length, the span that is looked at, its frames and, where there is more than one pair, their rate."""
+    span = clock(shown.length)
+    if "start" in look or "end" in look:
+        end = min(look.get("end", shown.length), shown.length)
+        span = f"{clock(look.get('start', 0.0))} to {clock(end)} of {span}"
+    told = f"{span} · {2 * len(shown.moments):,} frames"
     if len(shown.moments) < 2:
         return told
     pairs = (len(shown.moments) - 1) / max(0.001, shown.moments[-1] - shown.moments[0])

@@ -32,7 +32,7 @@ def test_an_edited_question_is_answered_anew_and_the_old_one_stays(
 ) -> None:
     page = open_page(app.start())
     page.set_input_files("#box input[type=file]", picture)
-    expect(page.locator("#box .thumbnail-item")).to_be_visible()
+    expect(page.locator(".chip")).to_be_visible()
     send(page, "quick first")
     answered(page, "I saw 1 files in 1 turns.")
     latest(page).locator(".user-row").hover()

@@ -42,7 +42,7 @@ CHATGPT = [
 def page(app: Any, open_page: Open, picture: Path) -> Page:
     page = open_page(app.start())
     page.set_input_files("#box input[type=file]", picture)
-    expect(page.locator("#box .thumbnail-item")).to_be_visible()
+    expect(page.locator(".chip")).to_be_visible()
     page.fill("#box textarea", "quick look")
     page.keyboard.press("Enter")
     expect(page.locator("#latest")).to_contain_text("I saw 1 files", timeout=30_000)

@@ -20,7 +20,7 @@ def page(app: Any, open_page: Open, picture: Path) -> Page:
     """An answer that points at three places of a picture of 640 x 360."""
     page = open_page(app.start(), permissions=["clipboard-read", "clipboard-write"])
     page.set_input_files("#box input[type=file]", picture)
-    expect(page.locator("#box .thumbnail-item")).to_be_visible()
+    expect(page.locator(".chip")).to_be_visible()
     page.fill("#box textarea", "point at the shapes")
     page.keyboard.press("Enter")
     expect(page.locator("#latest .places img")).to_be_visible(timeout=30_000)

@@ -28,7 +28,7 @@ def test_a_picture_asked_about_through_everything(tmp_path: Path, open_page: Cal
     try:
         page = open_page(app.start())
         page.set_input_files("#box input[type=file]", SCENE)
-        expect(page.locator("#box .thumbnail-item")).to_be_visible()
+        expect(page.locator(".chip")).to_be_visible()
         page.locator("#thinking input").uncheck()
         page.fill("#box textarea", "What is in the picture?")
         page.keyboard.press("Enter")

@@ -59,8 +59,8 @@ def test_drop_a_picture_and_watch_the_answer(app: Any, open_page: Open, picture:
     page = open_page(app.start())
     expect(page.get_by_text("What are we looking at?")).to_be_visible()
     drop(page, picture)  # on the conversation, not on the composer
-    thumbnail = page.locator("#box .thumbnail-item")
-    expect(thumbnail).to_have_attribute("data-name", "three shapes.png")
+    thumbnail = page.locator(".chip")
+    expect(thumbnail).to_have_attribute("title", "three shapes.png")
     assert thumbnail.locator("img").evaluate("(img) => getComputedStyle(img).objectFit") == "contain"
     send(page, "What do you see? long")
     expect(latest(page)).to_contain_text("word3", timeout=20_000)
@@ -133,7 +133,7 @@ def test_a_closed_browser_does_not_stop_the_answer(app: Any, open_page: Open) ->
 def test_a_restart_shows_the_conversation_and_its_picture(app: Any, open_page: Open, picture: Path) -> None:
     page = open_page(app.start())
     drop(page, picture)
-    expect(page.locator("#box .thumbnail-item")).to_be_visible()
+    expect(page.locator(".chip")).to_be_visible()
     send(page, "first")
     expect(latest(page)).to_contain_text("I saw 1 files in 1 turns.", timeout=20_000)
     idle(page)
@@ -237,14 +237,14 @@ def test_what_cannot_be_sent_stays_in_the_composer(app: Any, open_page: Open, tm
     expect(page.locator("#notice")).to_contain_text("There is nothing to send yet.", timeout=20_000)
     (tmp_path / "drawing.svgz").write_bytes(b"packed")
     page.set_input_files("#box input[type=file]", tmp_path / "drawing.svgz")
-    expect(page.locator("#box .thumbnail-item")).to_be_visible()
+    expect(page.locator(".chip")).to_be_visible()
     send(page, "what is it?")
     expect(page.locator("#notice")).to_contain_text(
         "drawing.svgz is neither a picture nor a video.", timeout=20_000
     )
     expect(page.locator("#box textarea")).to_have_value("what is it?")
     expect(page.locator(".conv")).to_have_count(0)
-    page.locator("#box .delete-button").click()
+    page.locator(".chip .remove").click()
     send(page, "then without")
     expect(latest(page)).to_contain_text("I saw 0 files in 1 turns.", timeout=20_000)
     expect(page.locator("#notice")).to_be_hidden()
@@ -281,7 +281,7 @@ def test_hostile_words_do_nothing(app: Any, open_page: Open, picture: Path, trac
     page = open_page(app.start())
     name = "${window.pwned='name'} <img src=x onerror=window.pwned='tag'>.png"
     drop(page, picture, name)
-    expect(page.locator("#box .thumbnail-item")).to_be_visible()
+    expect(page.locator(".chip")).to_be_visible()
     address = f"http://127.0.0.1:{tracker.server_port}"
     question = f"hostile {address} ![q]({address}/q.png) *as typed* <img src={address}/t.png onerror=pwned=1>"
     send(page, question)
