@@ -51,6 +51,8 @@
     if (one.pairs > cells.length) told.textContent = `${cells.length} of ${one.pairs.toLocaleString('en')} moments are shown here.`;
     node.append(told, film);
     const unplayable = () => {
+      if (film.querySelector('.drawn')) return told.textContent = `This browser could not show every moment of ${one.name}.`;
+      over = true;
       told.textContent = `This browser cannot play ${one.name}. These are the moments the model looked at.`;
       node.classList.add('bare');
       for (const { cell } of cells) cell.disabled = true;
@@ -60,7 +62,7 @@
     const open = async () => {
       if (over || run) return;
       const own = run = { on: true };
-      try { over = await drawn(one.src, cells, () => own.on && node.isConnected); } catch { over = true; unplayable(); }
+      try { over = await drawn(one.src, cells, () => own.on && node.isConnected); } catch { unplayable(); }
       if (run === own) run = null;
     };
     const close = () => { if (run) run.on = false; run = null; };

@@ -81,6 +81,10 @@ def test_times_in_an_answer_show_their_moment(app: Any, open_page: Open, clip: P
     expect(page.locator("#latest .bot-row .prose p").first).to_have_text(
         "It turns blue at 0:02, and at 4.0 seconds it is red; never at 0:59."
     )
+    colour = "(node) => getComputedStyle(node).color"
+    assert links.first.locator("span").evaluate(colour) == page.get_by_role("link", name="own").evaluate(
+        colour
+    )
     address = page.url
     links.nth(1).click()
     second(page, 4)
