@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 import time
 import traceback
@@ -31,6 +32,7 @@ from mlx_backend import (
 )
 
 from .config import PORT, Config, default_model, find_model, log_folder
+from .look import FASTEST, SLOWEST
 
 MODEL = "demo, fake (a script), a folder, or a downloaded repository; default: GLM_CHAT_MODEL or demo"
 TOP = """\
@@ -49,10 +51,13 @@ Ask one question; the answer streams to standard output, reasoning and progress 
   ./scripts/run ask "What is this?" --image a.png
   ./scripts/run ask "What changed from the first to the second?" --image a.png --image b.png --no-think
   ./scripts/run ask "When does the dog jump?" --video walk.mp4 --max-tokens 500
+  ./scripts/run ask "What is in his hand?" --video talk.mp4 --from 10:00 --to 10:30 --fps 4
   ./scripts/run ask "Find every cup." --image table.jpg --json     boxes in 0..1000 and in pixels
   git diff | ./scripts/run ask - --system "You review code."       the question from standard input
   ./scripts/run ask "Hello" --model ~/models/GLM-4.5V-4bit --seed 1
 
+The model looks at 2 frames a second of a video, fewer where it is longer than 5 minutes. --from, --to and
+--fps stand behind the --video they are about; times in the answer are those of the whole video.
 Ctrl-C ends the answer and keeps what was printed.
 """
 BACKUP = """\
@@ -121,6 +126,20 @@ def _add_ask(ask: argparse.ArgumentParser) -> None:
     add("question", metavar="QUESTION", help="what to ask; - reads it from standard input")
     add("--image", metavar="FILE", action=_Media, help="a picture; repeat for more, their order is kept")
     add("--video", metavar="FILE", action=_Media, help="a video; its place among the pictures is kept")
+    look: dict[str, Any] = {"action": _Look, "type": _moment, "default": argparse.SUPPRESS}
+    add(
+        "--fps",
+        **look | {"type": _between(SLOWEST, FASTEST)},
+        metavar="N",
+        help="look at N frames a second of it; see above",
+    )
+    add(
+        "--from",
+        **look,
+        metavar="TIME",
+        help="look at the --video before it from here on: 90, 1:30 or 0:01:30",
+    )
+    add("--to", **look, metavar="TIME", help="and no further than this")
     add("--system", metavar="TEXT", help="what the model should know or be")
     add("--model", default=default_model(), help=MODEL)
     add("--no-think", action="store_true", help="answer at once, without reasoning first")
@@ -141,6 +160,23 @@ def _add_ask(ask: argparse.ArgumentParser) -> None:
     ask.set_defaults(command=_ask, media=[])
 
 
+class _Look(argparse.Action):
+    """How the video before it is looked at."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option: str | None = None,
+    ) -> None:
+        *others, (kind, name, look) = namespace.media or [(None, "", {})]
+        if kind is not Video:
+            parser.error(f"{option} belongs behind the --video that it is about")
+        field = {"from": "start", "to": "end"}.get(self.dest, self.dest)
+        namespace.media = [*others, (kind, name, {**look, field: values})]
+
+
 class _Media(argparse.Action):
     """Pictures and videos in one list, in the order they were given."""
 
@@ -151,7 +187,7 @@ class _Media(argparse.Action):
         values: Any,
         option: str | None = None,
     ) -> None:
-        namespace.media = [*namespace.media, (Image if self.dest == "image" else Video, values)]
+        namespace.media = [*namespace.media, (Image if self.dest == "image" else Video, values, {})]
 
 
 def _at_least(smallest: int) -> Any:
@@ -170,6 +206,15 @@ def _between(low: float, high: float) -> Any:
         return value
 
     return number
+
+
+def _moment(text: str) -> float:
+    """Seconds out of 90, 90.5, 1:30 or 0:01:30."""
+    found = re.fullmatch(r"(?:(?:(\d+):)?(\d+):)?(\d+(?:\.\d+)?)", text)
+    if found is None:
+        raise argparse.ArgumentTypeError(f"must be a time as 90, 1:30 or 0:01:30, not {text}")
+    hours, minutes, seconds = (float(part or 0) for part in found.groups())
+    return 3600 * hours + 60 * minutes + seconds
 
 
 # --- the commands ----------------------------------------------------------------------------------------
@@ -207,7 +252,7 @@ def _engine(config: Config) -> EngineLike:
 
 def _request(options: argparse.Namespace) -> Request:
     question = sys.stdin.read() if options.question == "-" else options.question
-    media = [kind(_file(name), name) for kind, name in options.media]
+    media = [kind(_file(name), name, **look) for kind, name, look in options.media]
     messages = [Message("user", (*media, Text(question)))]
     if options.system:
         messages.insert(0, Message("system", (Text(options.system),)))

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from asking import ROOT
+from media import write_video
 from PIL import Image as Pillow
 
 from app.__main__ import _request, parser
@@ -67,6 +68,7 @@ def test_json_is_one_object_with_boxes_in_pixels_of_the_upright_picture(picture:
             "pixels": [[50, 100, 150, 300]],
         }
     ]
+    assert [(shown["name"], shown["tokens"]) for shown in told["saw"]] == [("a.jpg", 100)]
     assert told["reason"] == "stop" and told["model"] == "fake"
     assert told["reasoning"].startswith("The question") and "**not a model**" in told["answer"]
     assert told["stats"]["output_tokens"] == 40
@@ -110,9 +112,45 @@ def test_the_request_carries_everything_in_the_order_given(tmp_path: Path) -> No
     assert (request.thinking, request.stop) == (True, ("END", "\n\n"))
 
 
+def test_how_a_video_is_looked_at_stands_behind_it(tmp_path: Path) -> None:
+    for name in ("a.mp4", "b.mp4", "c.png", "d.mp4"):
+        (tmp_path / name).touch()
+    a, b, c, d = (str(tmp_path / name) for name in ("a.mp4", "b.mp4", "c.png", "d.mp4"))
+    media = ["--video", a, "--video", b, "--fps", "1", "--from", "10", "--to", "1:20.5", "--image", c]
+    more = ["--video", d, "--to", "1:00:01"]
+    content = _request(parser().parse_args(["ask", "?", *media, *more])).messages[0].content
+    assert content == (
+        Video(Path(a), a),
+        Video(Path(b), b, fps=1.0, start=10.0, end=80.5),
+        Image(Path(c), c),
+        Video(Path(d), d, end=3601.0),
+        Text("?"),
+    )
+
+
+@pytest.mark.slow
+def test_a_part_of_a_video_is_answered_and_what_was_shown_is_told(tiny_model: Path, tmp_path: Path) -> None:
+    clip = write_video(tmp_path / "v.mp4", 300)
+    options = ["--model", str(tiny_model), "--max-tokens", "2", "--no-think", "--json"]
+    done = run("ask", "?", "--video", str(clip), "--fps", "1", "--from", "4", "--to", "8", *options)
+    assert (done.returncode, done.stderr) == (0, "")
+    (shown,) = json.loads(done.stdout)["saw"]
+    assert (shown["moments"], shown["length"], shown["original"]) == ([4.0, 6.0], 10.0, [128, 96])
+    done = run("ask", "?", "--video", "v.mp4", "--from", "0:20", *options, cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "v.mp4: it lasts 10.0 s, so there is no part from 20 s to its end.\n"
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
+        ["ask", "Hello", "--fps", "1"],
+        ["ask", "Hello", "--from", "1", "--video", "v.mp4"],
+        ["ask", "Hello", "--image", "a.png", "--to", "1"],
+        ["ask", "Hello", "--video", "v.mp4", "--fps", "0"],
+        ["ask", "Hello", "--video", "v.mp4", "--fps", "nan"],
+        ["ask", "Hello", "--video", "v.mp4", "--from", "soon"],
+        ["ask", "Hello", "--video", "v.mp4", "--from", "-1"],
         ["plant"],
         ["ask"],
         ["ask", "Hello", "--documents", "a.pdf"],

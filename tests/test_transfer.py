@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from asking import ROOT
 from exports import Home, home, packed, picture, written
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -60,6 +61,10 @@ def put(here: Home, folder: Path, content: bytes, kind: str = "image/png") -> tu
     return part, StoredBlob(blob.sha256, kind, blob.bytes)
 
 
+SEEN = {
+    "name": "walk.mp4", "video": True, "original": [1920, 1080], "width": 224, "height": 112, "tokens": 64,
+    "moments": [2.0, 3.5], "length": 10.25,
+}  # fmt: skip
 RICH = Tree(
     "分支 and boxes",
     100.25,
@@ -79,7 +84,7 @@ RICH = Tree(
             102.0,
             {"thinking": True},
             "stop",
-            {"prompt_tokens": 12, "decode_rate": 3.25},
+            {"prompt_tokens": 12, "decode_rate": 3.25, "saw": [SEEN]},
         ),
         Node(0, "assistant", "interrupted", (), 103.0, {"thinking": False}, "cancelled"),
         Node(0, "assistant", "error", (Part("error", "No memory.", None, {"kind": "OutOfMemory"}),), 104.0),
@@ -335,6 +340,67 @@ def test_nonsense_in_every_field_is_left_out(here: Home, tmp_path: Path) -> None
         {},
         {"decode_rate": 2},
     )
+
+
+@pytest.mark.parametrize(
+    "saw",
+    [
+        7,
+        [],
+        [7],
+        [{}],
+        [SEEN, {**SEEN, "tokens": -1}],
+        [{**SEEN, "tokens": 10**400}],
+        [{**SEEN, "width": 1.5}],
+        [{**SEEN, "original": [1920]}],
+        [{**SEEN, "original": [True, 1080]}],
+        [{**SEEN, "moments": [float("nan")]}],
+        [{**SEEN, "moments": ["<script>"]}],
+        [{**SEEN, "moments": [-1.0]}],
+        [{**SEEN, "length": None}],
+        [{**SEEN, "name": 5}],
+        [{**SEEN, "video": "yes"}],
+        [{**SEEN, "more": "x"}],
+        [{name: value for name, value in SEEN.items() if name != "video"}],
+        [SEEN] * 1001,
+    ],
+)
+def test_what_was_seen_is_believed_as_a_whole_or_not_at_all(here: Home, tmp_path: Path, saw: Any) -> None:
+    odd = spoken(TEXT)
+    odd["messages"][1]["stats"] = {"prompt_tokens": 5, "saw": saw}
+    here.take(written(tmp_path / "x.json", ours(odd)))
+    assert here.trees()[0].nodes[1].stats == {"prompt_tokens": 5}
+
+
+def test_the_name_of_what_was_seen_is_a_plain_file_name(here: Home, tmp_path: Path) -> None:
+    odd = spoken(TEXT)
+    odd["messages"][1]["stats"] = {"saw": [{**SEEN, "name": "../a\u202egnp.exe\ud800"}]}
+    here.take(written(tmp_path / "x.json", ours(odd)))
+    assert here.trees()[0].nodes[1].stats["saw"] == [{**SEEN, "name": "agnp.exe?"}]
+
+
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [
+        ({"fps": 1, "start": 2, "end": 6}, {"fps": 1.0, "start": 2.0, "end": 6.0}),
+        ({"fps": "1", "start": 6, "end": 2}, {}),
+        ({"fps": 99, "start": -1}, {}),
+        ({"fps": 10**400, "end": [1]}, {}),
+    ],
+)
+def test_how_a_video_is_looked_at_comes_back_if_it_can_be_meant(
+    here: Home, there: Home, tmp_path: Path, said: dict[str, Any], kept: dict[str, float]
+) -> None:
+    clip = (ROOT / "tests" / "reference" / "variable_rate.mp4").read_bytes()
+    sha = hashlib.sha256(clip).hexdigest()
+    part = {"type": "video", "sha256": sha, "data": {"name": "v.mp4", "media_type": "video/mp4", **said}}
+    entries = {"conversations.json": ours(spoken(part, TEXT)), f"media/{sha}.mp4": clip}
+    here.take(packed(tmp_path / "x.zip", entries))
+    data = {"name": "v.mp4", "media_type": "video/mp4", **kept}
+    assert here.only()[0].parts[0] == Part("video", "", sha, data)
+    export_archive(here.store, here.blobs, tmp_path / "all.zip")
+    there.take(tmp_path / "all.zip")
+    assert there.trees() == here.trees()
 
 
 def test_a_newer_version_is_refused(here: Home, tmp_path: Path) -> None:

@@ -190,9 +190,13 @@ def _stats(value: Any) -> dict[str, Any]:
         and 0 <= given[name] < LARGEST
         and (name not in WHOLE or isinstance(given[name], int))
     }
-    saw = given.get(SAW)
-    whole = isinstance(saw, list) and 0 < len(saw) <= MAX_SHOWN and all(_shown(one) for one in saw)
-    return found | ({SAW: [{**one, "name": file_name(one["name"])} for one in saw]} if whole else {})
+    return found | _saw(given.get(SAW))
+
+
+def _saw(value: Any) -> dict[str, Any]:
+    if not isinstance(value, list) or not 0 < len(value) <= MAX_SHOWN or not all(map(_shown, value)):
+        return {}
+    return {SAW: [{**one, "name": file_name(one["name"])} for one in value]}
 
 
 def _shown(one: Any) -> bool:
