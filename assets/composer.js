@@ -42,8 +42,9 @@ function answered() {
   since = 0;
   asked.files.forEach((file, n) => { file.told = value.files[n] || {}; tell(file); });
   details = value.details;
+  const drawn = JSON.stringify(choices);
   if (!due) [choices, changed] = [value.choices, {}];
-  if (isOpen() && choices) panel.childElementCount ? tellDetails() : draw();
+  if (isOpen()) JSON.stringify(choices) === drawn && panel.childElementCount ? tellDetails() : draw();
   tellChanged();
   if (due) ask();
 }

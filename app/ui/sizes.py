@@ -9,10 +9,12 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from mlx_backend import Shown, Status
 
+WHOLE: Mapping[str, float] = MappingProxyType({})  # the look at a clip about which nothing was chosen
 GRID = 28  # pixels: every size is brought onto this grid, which alone is not called shrinking
 RATE = (0.1, 8.0)  # frames a second that may be asked for
 _MOMENT = re.compile(r"(?:(?:(\d{1,3}):)?(\d{1,4}):)?(\d{1,6}(?:[.,]\d{1,3})?)")
@@ -79,7 +81,7 @@ def clock(seconds: float) -> str:
 # --- a file ----------------------------------------------------------------------------------------------
 
 
-def chip(shown: Shown, look: Mapping[str, float]) -> dict[str, Any]:
+def chip(shown: Shown, look: Mapping[str, float] = WHOLE) -> dict[str, Any]:
     """What stands on a file's chip: {size, cost, change: shrunk, enlarged or nothing}. look: of `look`."""
     cost = f"{shown.tokens:,} {'token' if shown.tokens == 1 else 'tokens'}"
     return {

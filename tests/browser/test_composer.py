@@ -158,7 +158,7 @@ def test_options_hold_here_in_the_settings_and_for_the_answer(
     expect(page.get_by_label("Picture detail")).to_have_value("low")
     expect(page.get_by_label("Thinking budget")).to_have_value("4000")
     page.get_by_label("Picture detail").select_option("medium")
-    expect(page.get_by_text("Kept.")).to_be_visible()
+    expect(page.get_by_text("Kept. It holds")).to_be_visible()
     page.keyboard.press("Escape")
     attach(page, picture)
     page.get_by_role("button", name="Options").click()

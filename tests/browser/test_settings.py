@@ -36,7 +36,7 @@ def test_choices_hold_from_the_next_answer_on(app: Any, page: Page) -> None:
     temperature = page.get_by_label("Temperature", exact=True)
     temperature.fill("0.25")
     temperature.press("Tab")
-    expect(page.get_by_text("Kept.")).to_be_visible()
+    expect(page.get_by_text("Kept. It holds")).to_be_visible()
     page.get_by_label("Picture detail").select_option("low")
     page.get_by_label("System prompt").fill("You see <b>everything</b>.")
     page.get_by_label("Thinking budget").focus()
