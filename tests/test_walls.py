@@ -28,7 +28,7 @@ ORDER = [
     "documents",
     "answering",
 ]
-ORDER += ["turn", "jobs", "security", "exchange", "ui", "server", "ask", "backup", "__main__"]
+ORDER += ["turn", "titles", "jobs", "security", "exchange", "ui", "server", "ask", "backup", "__main__"]
 LIBRARIES = {  # who alone may import it
     "mlx_vlm": ("mlx_backend.glm",),
     "gradio": ("app.ui", "app.server"),
@@ -39,7 +39,8 @@ LIBRARIES = {  # who alone may import it
     "transformers": (),
 }
 VALUES = ["types", "errors", "reply"]  # of mlx_backend; the app may name them where two words clash
-LIGHT = [*VALUES, "parse", "line", "process", "engine", "fake"]  # of mlx_backend; never import MLX
+# of mlx_backend; never import MLX
+LIGHT = [*VALUES, "parse", "line", "process", "measuring", "measurer", "engine", "fake"]
 
 
 def name_of(file: Path) -> str:
