@@ -91,7 +91,8 @@ def theme() -> gr.themes.Base:
         neutral_hue=gr.themes.colors.zinc,
         radius_size=gr.themes.sizes.radius_lg,
         font=[
-            gr.themes.Font(name) for name in ("-apple-system", "BlinkMacSystemFont", "Inter", "sans-serif")
+            gr.themes.Font(name)
+            for name in ("-apple-system", "BlinkMacSystemFont", "Inter", "PingFang SC", "sans-serif")
         ],
         font_mono=[gr.themes.Font(name) for name in ("ui-monospace", "SF Mono", "Menlo", "monospace")],
     )
