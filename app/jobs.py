@@ -1,7 +1,9 @@
 """Running turns: a thread per answer that goes on whether or not anyone is looking.
 
-Knows: which conversation is being answered, how to follow an answer without being flooded, how to stop it.
-Does not know: what a turn does, Gradio, SQL. The engine itself takes one request at a time, in order.
+Knows: which conversation is being answered, how to follow an answer without being flooded, how to stop it,
+and when nobody waits, so that a title may be asked for.
+Does not know: what a turn does, what a title is, Gradio, SQL. The engine itself takes one request at a time,
+in order.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from app import disk, turn
 from app.answering import Live
 from app.shelves import Shelf, Shelves
 from app.store import Begun
+from app.titles import Naming
 from app.turn import Cancel, Draft, Streaming
 from mlx_backend import Measured, Request, Status
 
@@ -82,8 +85,12 @@ class Job:
 class Jobs:
     """Every answer on its way, by conversation. latest: the conversation that was answered in last."""
 
-    def __init__(self, shelves: Shelves, engine: Measuring) -> None:
-        self.shelves, self._engine = shelves, engine
+    def __init__(
+        self, shelves: Shelves, engine: Measuring, titles: Callable[[], bool] = lambda: False
+    ) -> None:
+        """titles: whether the model is to give titles, asked after every answer."""
+        self.shelves, self._engine, self._titles = shelves, engine, titles
+        self._naming: Naming | None = None
         self._lock = threading.Lock()
         self._running: dict[str, Job] = {}
         self.latest: str | None = None
@@ -126,6 +133,8 @@ class Jobs:
         with self._lock:
             self._running[job.begun.conversation_id] = job
             self.latest = job.begun.conversation_id
+            if self._naming is not None:
+                self._naming.cancel.set()  # nobody waits for a title
         job.start()
         return job
 
@@ -139,6 +148,12 @@ class Jobs:
         if job := self.get(conversation_id):
             job.cancel.set()
 
+    def named(self, conversation_id: str | None) -> bool:
+        """Whether the conversation got another title from the model, after waiting for one on its way."""
+        with self._lock:
+            naming = self._naming
+        return naming is not None and naming.conversation_id == conversation_id and naming.wait()
+
     def forget(self, conversation_id: str | None) -> None:
         """End a temporary conversation and its answer: nothing of it is left. Any other stays as it is."""
         if self.shelves.is_temporary(conversation_id):
@@ -148,20 +163,27 @@ class Jobs:
     def close(self, seconds: float) -> None:
         """End all answers, waiting at most so long for them to be stored."""
         with self._lock:
-            jobs = list(self._running.values())
+            jobs, self._titles = list(self._running.values()), lambda: False
         for job in jobs:
             job.cancel.by_person = False
             job.cancel.set()
         until = time.monotonic() + seconds
         for job in jobs:
             job.wait(max(0.0, until - time.monotonic()))
+        if self._naming is not None:
+            self._naming.cancel.set()
+            self._naming.wait(max(0.0, until - time.monotonic()))
 
     def _run(self, shelf: Shelf, job: Job) -> None:
         try:
             turn.run(shelf.store, shelf.blobs, self._engine, job.begun, job.cancel, job.publish)
         finally:
+            naming = Naming(self._engine, shelf, job.begun.conversation_id) if self._titles() else None
             with self._lock:
                 # a follower that finds no job reads the store, so the answer is stored before this line;
                 # since then the next question may have been asked, and its job must stay
                 if self._running.get(job.begun.conversation_id) is job:
                     del self._running[job.begun.conversation_id]
+                if naming is not None and not self._running:
+                    self._naming = naming
+                    naming.start()

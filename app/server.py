@@ -30,7 +30,7 @@ import uvicorn
 from fastapi import FastAPI
 from fastapi.responses import FileResponse, JSONResponse, Response
 
-from app import exchange
+from app import exchange, titles
 from app.blobs import Blobs
 from app.choices import FOR_DEMO, Choices
 from app.config import Config
@@ -118,7 +118,7 @@ def _run(
         log.warning("%d answers were cut off when the app last ended", marked)
     port, keys = listener.getsockname()[1], Keys()
     shelves = Shelves(store, blobs := Blobs(config.blobs), [config.uploads])
-    jobs = Jobs(shelves, engine)
+    jobs = Jobs(shelves, engine, lambda: titles.wanted(store, config.is_demo))
     app = build(config, jobs, port, keys)
     tidying = threading.Thread(target=tidy, args=(store, blobs), name="tidy", daemon=True)
     tidying.start()

@@ -42,6 +42,13 @@ function number(value, min, max, step, then) {
 }
 
 const DETAIL = { low: 'Low', medium: 'Medium', full: 'Full' };
+function toggle(on, then) {
+  const node = make('input');
+  Object.assign(node, { type: 'checkbox', checked: on });
+  node.addEventListener('change', () => then(node.checked));
+  return node;
+}
+
 const choose = (name) => (value) => { draft[name] = value; send('choices', { choices: draft }); };
 
 // --- sections ---
@@ -65,6 +72,7 @@ function answers(value) {
   lines.push(line('Picture detail', pick(details, draft.detail, choose('detail')), 'Fewer tokens are read sooner and show less.'));
   lines.push(line('Longest answer', number(draft.max_tokens, 1, 65536, 1, choose('max_tokens')), 'In tokens, thinking included.'));
   lines.push(line('Thinking budget', number(draft.thinking_budget, 0, 65536, 1, choose('thinking_budget')), 'In tokens; 0 lets it think as long as it likes.'));
+  lines.push(line('Titles by the model', toggle(value.titles, (wanted) => send('titles', { wanted })), 'Asked for after the first answer, when nothing else waits.'));
   return section('Answers', ...lines);
 }
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from app.choices import Choices
+from app.config import Config
 from app.jobs import Jobs
 from app.shelves import Shelves
 from app.store import Store
@@ -33,7 +34,7 @@ def jobs(store: Store, blobs: Any, engine: FakeEngine) -> Jobs:
 
 @pytest.fixture
 def settings(store: Store, home: Path) -> Settings:
-    return Settings(store, home, Choices())
+    return Settings(store, Config(home=home), Choices())
 
 
 @pytest.fixture

@@ -29,9 +29,10 @@ from app.ui.uploads import Uploads
 Update = Any  # what Gradio takes for one output
 IDLE: dict[str, Any] = {"submit_btn": True, "stop_btn": False}
 BUSY: dict[str, Any] = {"submit_btn": False, "stop_btn": True}
-# The page's address follows the conversation, so that a reload and a second tab find it.
+# The page's address follows the conversation, so that a reload and a second tab find it; so does the meter.
 ADDRESS = """(list) => { const url = new URL(location), id = list && list.active;
-  id ? url.searchParams.set('c', id) : url.searchParams.delete('c'); history.replaceState(null, '', url); }"""
+  id ? url.searchParams.set('c', id) : url.searchParams.delete('c'); history.replaceState(null, '', url);
+  window.glmchat.measure?.(); }"""
 # Until the page has heard which conversation it shows, it offers no cards: a click would be painted over.
 LOADED = "() => { document.documentElement.classList.add('loaded'); }"
 ATTACHED = "(value) => { window.glmchat.attached(value); }"
@@ -50,7 +51,7 @@ class Handlers:
         self._jobs = jobs
         self._sidebar = Sidebar(jobs.shelves)
         self._uploads = Uploads(config.uploads)
-        self._settings = Settings(store, config.home, choices)
+        self._settings = Settings(store, config, choices)
         self._composer = Composer(store, jobs, self._settings)
         self._view: dict[str, str | None] = {}  # session -> conversation on screen
 
@@ -163,6 +164,14 @@ class Handlers:
                 self._composer.learn(conversation, path[-1])
             yield latest, "", gr.update(**IDLE), acts.offered(path)
 
+    def named(self, conversation: str | None, request: gr.Request) -> tuple[Update, Update]:
+        """The title that the model gives, once it has: the list and the page's title."""
+        if not self._jobs.named(conversation):
+            return gr.skip(), gr.skip()
+        current = self._view.get(request.session_hash or "")
+        found = self._of(current).conversation(current) if current else None
+        return self._sidebar.value(current), found.title if found else ""
+
     def stop(self, conversation: str | None) -> None:
         self._jobs.stop(conversation)
 
@@ -214,7 +223,10 @@ def _media(request: gr.Request) -> str:
 
 
 def wire(page: Page, handlers: Handlers) -> None:
-    """Connect events; call once, after build()."""
+    """Connect events; call once, after build().
+
+    No event with data of its own may be "always_last": Gradio then sends the data of the first one again.
+    """
     page_parts = [
         page.conversation,
         page.conversations,
@@ -235,23 +247,15 @@ def wire(page: Page, handlers: Handlers) -> None:
             js=LOOKS,
             **QUIET,
         )
-        page.attached.draft_choice(handlers.choose, None, None, trigger_mode="multiple", **QUIET)
-        page.attached.draft_action(
-            handlers.draft,
-            [page.box, page.conversation, page.thinking],
-            [page.attached, page.meter],
-            trigger_mode="multiple",
-            **QUIET,
-        )
         tried = page.examples.ask_example(
             handlers.example, [page.conversation, page.thinking], page_parts, **QUIET
         )
         loaded = page.demo.load(handlers.load, None, [*page_parts, page.thinking], **QUIET)
         opened = page.conversations.open_conv(
-            handlers.open, None, page_parts, trigger_mode="always_last", **QUIET
+            handlers.open, None, page_parts, trigger_mode="multiple", **QUIET
         )
         page.conversations.search_conv(
-            handlers.search, page.conversation, page.conversations, trigger_mode="always_last", **QUIET
+            handlers.search, page.conversation, page.conversations, trigger_mode="multiple", **QUIET
         )
         acted = page.conversations.list_action(
             handlers.list_action, page.conversation, page_parts, trigger_mode="multiple", **QUIET
@@ -262,14 +266,27 @@ def wire(page: Page, handlers: Handlers) -> None:
         page.settings.settings_action(
             handlers.settings, None, page.settings, trigger_mode="multiple", **QUIET
         ).then(None, None, None, js=MEASURE)
-        page.thinking.change(None, None, None, js=MEASURE)
         fresh = page.new_chat.click(handlers.new, None, page_parts, **QUIET)
         passing = page.temporary_chat.click(handlers.temporary, None, page_parts, **QUIET)
         for event in (sent, tried, loaded, opened, acted, changed, fresh, passing):
             event.then(None, page.conversations, None, js=ADDRESS)
             if event is not acted:
-                event.success(handlers.follow, page.conversation, last_turn, **QUIET)
+                followed = event.success(handlers.follow, page.conversation, last_turn, **QUIET)
+                followed.then(handlers.named, page.conversation, [page.conversations, page.title], **QUIET)
         loaded.then(None, None, None, js=LOADED)
-        page.box.change(None, page.box, None, js=ATTACHED)
+        _wire_composer(page, handlers)
         page.box.stop(handlers.stop, page.conversation, None, **QUIET)
         page.demo.unload(handlers.leave)
+
+
+def _wire_composer(page: Page, handlers: Handlers) -> None:
+    page.box.change(None, page.box, None, js=ATTACHED)
+    page.thinking.change(None, None, None, js=MEASURE)
+    page.attached.draft_choice(handlers.choose, None, None, trigger_mode="multiple", **QUIET)
+    page.attached.draft_action(
+        handlers.draft,
+        [page.box, page.conversation, page.thinking],
+        [page.attached, page.meter],
+        trigger_mode="multiple",
+        **QUIET,
+    )

@@ -13,10 +13,11 @@ import threading
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, replace
-from pathlib import Path
 from typing import Any
 
+from app import titles
 from app.choices import DETAIL, LONGEST, OWN, PRESETS, Choices, read
+from app.config import Config
 from app.store import BackupFailed, Store, back_up, backups
 
 log = logging.getLogger(__name__)
@@ -26,11 +27,13 @@ BACKUPS_SHOWN = 5
 
 
 class Settings:
-    """One per app. A value: {choices, presets, details, prompts, home, bytes, backups, told}."""
+    """One per app. A value: {choices, presets, details, prompts, titles, home, bytes, backups,
+    told}."""
 
-    def __init__(self, store: Store, home: Path, otherwise: Choices) -> None:
+    def __init__(self, store: Store, config: Config, otherwise: Choices) -> None:
         """otherwise: what holds until a person chooses."""
-        self._store, self._home, self._otherwise = store, home, otherwise
+        self._store, self._home, self._otherwise = store, config.home, otherwise
+        self._demo_model = config.is_demo
         self._bytes = 0
         self._changing = threading.Lock()
 
@@ -56,6 +59,7 @@ class Settings:
             "presets": {name: list(figures) for name, figures in PRESETS.items()} | {OWN: None},
             "details": DETAIL,
             "prompts": self._prompts(self._store.setting("prompts")),
+            "titles": titles.wanted(self._store, self._demo_model),
             "home": str(self._home),
             "bytes": self._bytes,
             "backups": [
@@ -75,6 +79,9 @@ class Settings:
             return self.value("Kept. It holds from the next answer on.")
         if action == "prompts":
             self._store.set_setting("prompts", self._prompts(getattr(event, "prompts", None)))
+            return self.value("Kept.")
+        if action == "titles" and isinstance(wanted := getattr(event, "wanted", None), bool):
+            self._store.set_setting(titles.SETTING, wanted)
             return self.value("Kept.")
         if action == "back_up":
             return self.value(self._back_up())
