@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from asking import ROOT
 from playwright.sync_api import Locator, Page, expect
 
 from app.store import Part, Store
@@ -15,6 +16,7 @@ from app.store import Part, Store
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 Open = Callable[..., Page]
 SOON = 30_000
+EXAMPLES = ROOT / "assets" / "examples"
 
 # What may stand in Latin letters in a Chinese window: names, formats, units.
 LATIN = (
@@ -23,8 +25,8 @@ LATIN = (
 )
 # What these tests call things, inside sentences of ours.
 THEIRS = (
-    *("quick look", "ponder", "wait", "please die", "point", "three shapes.png", "notes.zip", "upload"),
-    *("Settings",),
+    *("quick look", "ponder", "wait", "watch", "please die", "point", "three shapes.png", "ball.webm"),
+    *("notes.zip", "upload", "Settings"),
 )
 # Every text and label that can be seen and is not marked as somebody's own, with what `pattern` finds in it.
 SEEN = """(pattern) => {
@@ -127,6 +129,45 @@ def test_what_can_be_done_with_an_answer(page: Page, picture: Path) -> None:
     assert english(page) == []
     for fold in page.locator(".acts button[aria-expanded=false]").all():
         fold.click()
+    assert english(page) == []
+
+
+def test_the_options_and_what_a_message_costs(page: Page, picture: Path) -> None:
+    page.set_input_files("#box input[type=file]", [picture, EXAMPLES / "ball.webm"])
+    expect(page.locator(".chip")).to_have_count(2)
+    expect(page.locator(".chip .told").first).not_to_contain_text("正在计算", timeout=SOON)
+    page.fill("#box textarea", "quick look")
+    expect(page.locator("#meter p")).to_contain_text("这条消息", timeout=SOON)
+    page.locator(".options-button").click()
+    expect(page.get_by_text("每秒 2 帧，按模型的设计")).to_be_attached(timeout=SOON)
+    assert english(page) == []
+    begins = page.get_by_label("从", exact=True)
+    begins.fill("later")
+    expect(page.locator(".chip .problem")).to_have_text(
+        "片段的起点应是 0:05 或 65 这样的时间。", timeout=SOON
+    )
+    assert english(page) == []
+    begins.fill("")
+    expect(page.locator(".chip .problem")).to_have_count(0, timeout=SOON)
+    page.keyboard.press("Escape")
+    send(page, "watch")
+    answered(page)
+    page.locator("#latest .saw-words").click()
+    expect(page.locator("#latest .saw")).to_contain_text("图片和视频：", timeout=SOON)
+    expect(page.locator("#latest .moment.drawn").first).to_be_visible(timeout=SOON)
+    assert english(page) == []
+
+
+def test_a_temporary_chat(page: Page) -> None:
+    page.click("#temporary-chat")
+    expect(page.get_by_text("临时对话：所有内容都不会保留。")).to_be_visible(timeout=SOON)
+    assert english(page) == []
+    send(page, "quick look")
+    answered(page)
+    expect(page.locator("#top h1")).to_have_text("临时对话")
+    assert english(page) == []
+    page.click("#new-chat")
+    expect(page.get_by_text("今天看点什么？")).to_be_visible(timeout=SOON)
     assert english(page) == []
 
 
