@@ -9,6 +9,8 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
+from media import write_video
+from PIL import Image as Pillow
 
 from app import turn
 from app.answering import Live
@@ -22,6 +24,7 @@ from mlx_backend import (
     Boxed,
     Boxes,
     Done,
+    Engine,
     EngineStopped,
     Event,
     FakeEngine,
@@ -397,3 +400,27 @@ def test_a_look_at_a_video_reaches_the_model_in_this_turn_and_the_next(
         assert video == Video(video.source, "walk.mp4", fps=1.0, start=2.0, end=6.0)
     data = {"name": "walk.mp4", "media_type": "video/mp4", "fps": 1.0, "start": 2.0, "end": 6.0}
     assert store.path(conversation)[0].parts[0].data == data
+
+
+def test_what_a_draft_is_measured_at_is_what_it_costs_in_every_turn(
+    store: Store, blobs: Blobs, tmp_path: Path, tiny_model: Path
+) -> None:
+    """The real engine: before each of three turns, with files that are not stored yet."""
+    Pillow.new("RGB", (500, 300), "red").save(tmp_path / "red.png")
+    write_video(tmp_path / "walk.mp4", 150)
+    low = Choices(thinking=False, detail="low", max_tokens=3, temperature=0.0)
+    think = Choices(max_tokens=3, temperature=0.0, system="Be brief.")
+    drafts = [
+        Draft("What is it?", (tmp_path / "red.png",), think),
+        Draft("And this?", (tmp_path / "walk.mp4", tmp_path / "red.png"), low, looks=({"start": 1.0},)),
+        Draft("Thank you.", choices=think),
+    ]
+    conversation = None
+    with Engine(tiny_model) as engine:
+        for draft in drafts:
+            path = store.path(conversation) if conversation else ()
+            measured = engine.measure(turn.preview(path, blobs, draft))
+            conversation, stored, _ = answer(store, blobs, engine, draft, conversation)
+            assert stored.status == "complete"
+            assert stored.stats["prompt_tokens"] == measured.tokens
+            assert stored.stats["saw"] == json.loads(json.dumps([asdict(one) for one in measured.shown]))
