@@ -44,6 +44,8 @@ class Answering:
         self._began: float | None = None  # the first word of any kind
         self._thought_for: float | None = None  # seconds, once the thinking is over
         self._thought_before = 0.0  # seconds of thinking of an answer that is gone on with
+        # pictures of an answer that another app's model made; they stand before the words from then on
+        self._files = tuple(part for part in so_far if part.sha256 is not None)
         for part in so_far:
             self._recall(part)
         self.live = Live(self.parts())
@@ -111,6 +113,7 @@ class Answering:
             seconds = self._thought_for if self._thought_for is not None else now - (self._began or now)
             seconds += self._thought_before
             parts.append(Part("reasoning", self._reply.reasoning, None, {"seconds": seconds, "over": over}))
+        parts += self._files
         for n, segment in enumerate(self._reply.segments):
             kind: PartType = "box" if isinstance(segment, backend.Boxed) else "text"
             parts.append(Part(kind, segment.text, None, self._places.get(n, {})))

@@ -272,6 +272,18 @@ def test_a_cut_reasoning_goes_on_as_reasoning(store: Store, blobs: Blobs) -> Non
     assert engine.requests[1].messages[-1].reasoning == "Let me"
 
 
+def test_going_on_keeps_pictures_that_another_model_made(store: Store, blobs: Blobs, picture: Path) -> None:
+    begun = turn.begin(store, blobs, None, Draft("Draw a cat.", (picture,)))
+    drawn = store.path(begun.conversation_id)[0].parts[0]
+    store.finish(begun.answer_id, (Part("text", "Here is"), drawn), "interrupted", None, None)
+    engine = FakeEngine([Answer(" a cat."), Done("stop")])
+    goes_on = store.go_on(begun.conversation_id, begun.answer_id)
+    turn.run(store, blobs, engine, goes_on, Cancel(), lambda live: None)
+    after = store.path(begun.conversation_id)[-1]
+    assert [(part.type, part.text) for part in after.parts] == [("image", ""), ("text", "Here is a cat.")]
+    assert after.parts[0].sha256 == drawn.sha256
+
+
 def test_going_on_that_fails_keeps_what_there_was(store: Store, blobs: Blobs) -> None:
     engine = FakeEngine([Answer("Once upon"), Done("length")], [EngineStopped(9, "answering")])
     conversation, cut, _ = answer(store, blobs, engine, Draft("Tell me."))
