@@ -232,13 +232,14 @@ function clip(file) {
   return node;
 }
 
-// --- a picture may be pasted wherever no field is ---
+// --- files may be pasted wherever no other field is; in its own field Gradio takes pictures, and pictures alone ---
 document.addEventListener('paste', (event) => {
-  const pasted = [...(event.clipboardData?.files || [])];
-  if (!pasted.length || event.target.closest?.('input, textarea, dialog')) return;
+  const pasted = [...(event.clipboardData?.files || [])], field = event.target.closest?.('input, textarea, dialog');
+  if (!pasted.length || (field && !(field.closest('#box') && pasted.some((file) => !file.type.startsWith('image/'))))) return;
   event.preventDefault();
+  event.stopPropagation();
   const carried = new DataTransfer();
   for (const file of pasted) carried.items.add(file);
   document.querySelector('#box .full-container')
     ?.dispatchEvent(new DragEvent('drop', { bubbles: true, cancelable: true, dataTransfer: carried }));
-});
+}, true);

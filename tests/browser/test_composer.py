@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import sqlite3
+import sys
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
+from app_process import App
+from PIL import Image
 from playwright.sync_api import Locator, Page, expect
 
 from app.ui.examples import FOLDER
@@ -22,9 +26,9 @@ DESK = {"viewport": {"width": 1440, "height": 900}, "color_scheme": "light"}
 DARK_PHONE = {"viewport": {"width": 390, "height": 844}, "color_scheme": "dark"}
 
 # What a person's Ctrl-V does: a real event that carries a real file.
-PASTE = """(node, [data, name]) => {
-  const carried = new DataTransfer(), bytes = Uint8Array.from(atob(data), (c) => c.charCodeAt(0));
-  carried.items.add(new File([bytes], name, { type: 'image/png' }));
+PASTE = """(node, files) => {
+  const carried = new DataTransfer(), bytes = (data) => Uint8Array.from(atob(data), (c) => c.charCodeAt(0));
+  for (const [data, name, type] of files) carried.items.add(new File([bytes(data)], name, { type }));
   const how = { bubbles: true, cancelable: true, clipboardData: carried };
   node.dispatchEvent(new ClipboardEvent('paste', how)); }"""
 PAINTED = """(video) => new Promise((done) => video.readyState >= 2 ? done(video.videoWidth)
@@ -217,8 +221,14 @@ def test_a_video_is_looked_at_as_it_was_chosen_and_an_edit_keeps_that(app: Any, 
 @pytest.mark.parametrize("on", ["#box textarea", "body"])
 def test_a_picture_is_pasted_from_the_clipboard(app: Any, open_page: Open, picture: Path, on: str) -> None:
     page = open_page(app.start())
-    page.eval_on_selector(on, PASTE, [base64.b64encode(picture.read_bytes()).decode(), "pasted.png"])
+    photo = [base64.b64encode(picture.read_bytes()).decode(), "pasted.png", "image/png"]
+    page.eval_on_selector(on, PASTE, [photo])
     expect(chip(page, "pasted.png")).to_contain_text("100 tokens")
+    expect(page.locator(".chip")).to_have_count(1)
+    film = [base64.b64encode(CLIP.read_bytes()).decode(), "pasted.webm", "video/webm"]
+    page.eval_on_selector(on, PASTE, [film])
+    expect(chip(page, "pasted.webm")).to_contain_text("120 frames")
+    page.get_by_role("button", name="Remove pasted.webm").click()
     expect(page.locator(".chip")).to_have_count(1)
     type_(page, "quick")
     page.keyboard.press("Enter")
@@ -236,3 +246,27 @@ def test_enter_sends_and_shift_enter_breaks_the_line(app: Any, open_page: Open) 
     answered(page, "I saw 0 files in 1 turns.")
     expect(page.locator("#latest .user-row")).to_contain_text("quick one")
     expect(page.locator("#box textarea")).to_have_value("")
+
+
+def test_with_the_real_model_sizes_are_true_and_a_damaged_file_is_told(
+    tmp_path: Path, open_page: Open
+) -> None:
+    photo, broken = tmp_path / "photo.jpg", tmp_path / "broken.jpg"
+    Image.new("RGB", (4032, 3024), "#3b82f6").save(photo)
+    broken.write_bytes(photo.read_bytes()[:3000])
+    command: list[Any] = [sys.executable, "-m", "app", "serve", "--model", "demo", "--no-open", "--port"]
+    app = App(tmp_path / "home", command)
+    try:
+        page = open_page(app.start())
+        attach(page, photo, broken)
+        told = chip(page, "photo.jpg").locator(".told")
+        expect(told.first).to_have_text(re.compile(r"4032\s×\s3024 → \d+\s×\s\d+shrunk"), timeout=60_000)
+        expect(chip(page, "broken.jpg")).to_contain_text("the picture is damaged or cut off")
+        width, height = (int(side) for side in re.findall(r"\d+", told.first.inner_text())[2:])
+        expect(told.last).to_have_text(f"{width * height // 28**2:,} tokens")  # one per 28 x 28 pixels
+        page.get_by_role("button", name="Options").click()
+        options = page.get_by_role("dialog", name="Options")
+        options.get_by_label("Low").check()
+        expect(told.last).to_have_text(re.compile(r"^2\d\d tokens$"))  # at most 256
+    finally:
+        app.stop()
