@@ -36,20 +36,21 @@
     });
     const letters = english.split(HOLE).filter((_, n) => n % 3 === 0).join('').length;
     const definite = letters + Object.values(kinds).filter((kind) => kind === '+').length / 10;
-    return { fits: new RegExp(`^${source.join('')}$`), names, kinds, said, definite };
+    const greedy = source.join(''), fits = [greedy, greedy.replaceAll('(.+)', '(.+?)')].map((one) => new RegExp(`^${one}$`));
+    return { fits: names.length > 1 ? fits : [fits[0]], names, kinds, said, definite };
   }
 
   function filled({ fits, names, kinds, said }, text) {
-    const found = fits.exec(text);
-    if (!found) return null;
-    const holes = {};
-    for (const [n, name] of names.entries()) {
-      const words = found[n + 1];
-      holes[name] = kinds[name] === '+' ? look(words) : kinds[name] === '?' ? look(words) ?? words : words;
-      if (holes[name] === null) return null;
+    for (const one of fits) {  // a name may hold the words between two holes: its end is looked for from both sides
+      const found = one.exec(text);
+      if (!found) return null;
+      const holes = {};
+      for (const [n, name] of names.entries()) holes[name] = hole(kinds[name], found[n + 1]);
+      if (!Object.values(holes).includes(null)) return said.replace(/\{[#+?]?(\d)\}/g, (_, name) => holes[name]);
     }
-    return said.replace(/\{[#+?]?(\d)\}/g, (_, name) => holes[name]);
+    return null;
   }
+  const hole = (kind, words) => (kind === '+' ? look(words) : kind === '?' ? look(words) ?? words : words);
 
   function look(text) {
     if (whole.has(text)) return whole.get(text);

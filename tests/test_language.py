@@ -3,25 +3,17 @@
 from __future__ import annotations
 
 import ast
-import errno
 import json
-import os
 import re
-import time
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
-import pytest
 from asking import ROOT
+from sentences import produced
 
 from app.blobs import Blobs
-from app.store import Message, Part, Store
-from app.transfer import BadImport, Imported, import_file
-from app.ui import acts, messages, sizes
-from mlx_backend import EngineStopped, Progress, Shown, Status
-from mlx_backend.errors import ContextTooLong, ModelMissing, OutOfMemory
+from app.store import Store
 
 ASSETS = ROOT / "assets"
 CHINESE: dict[str, str] = json.loads((ASSETS / "chinese.json").read_text(encoding="utf-8"))
@@ -36,6 +28,7 @@ TERMINAL = ("app/__main__.py", "app/ask.py", "app/backup.py", "app/config.py", "
 ERRORS = {
     "BackendError", "BadDraft", "BadExport", "BadImport", "BadMedia", "Broken", "ModelBroken", "BackupFailed",
 }  # fmt: skip
+NAMES = {"GLM Chat", "PingFang SC", "SF Mono"}
 # Raised where no window is: bringing a copy back is a command, and an export that fails is a failed download.
 NOT_SHOWN = ("was not brought back", "could not be brought back", "There is no export")
 
@@ -54,8 +47,10 @@ def said(node: ast.AST) -> str | None:
 
 
 def in_python(file: Path) -> Iterator[str]:
-    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-        if (text := said(node)) is not None:
+    nodes = list(ast.walk(ast.parse(file.read_text(encoding="utf-8"))))
+    docstrings = {id(node.value) for node in nodes if isinstance(node, ast.Expr)}
+    for node in nodes:
+        if id(node) not in docstrings and (text := said(node)) is not None:
             yield text
             if "<" in text:  # a template: its texts and labels
                 yield from re.split(r"<[^>]*>", text)
@@ -66,40 +61,6 @@ def in_script(file: Path) -> Iterator[str]:
     for found in SCRIPT.finditer(file.read_text(encoding="utf-8")):
         text = next((group for group in found.groups() if group is not None), "")
         yield re.sub(r"\$\{[^}]*\}", GAP, text)
-
-
-def produced(store: Store, blobs: Blobs, folder: Path) -> Iterator[str]:
-    """Sentences that the code puts together, made by it."""
-    yield from map(messages.duration, (3, 4.2, 75.0))
-    for seconds in (1.2, 75.0):
-        yield messages._thought(Part("reasoning", "", None, {"seconds": seconds}), True)["metadata"]["title"]
-    for progress in (Progress("queue", 1, 1), Progress("queue", 2, 2), Progress("load", 1, 2)):
-        yield messages.progress(progress)
-    yield f"{messages.progress(Progress('load', 0, 0))}, about {messages.duration(5)}"
-    yield f"It failed. {messages.LEFT_OUT}"
-    stats = {"output_tokens": 40, "decode_rate": 2.0, "first_token_seconds": 1.5, "prompt_tokens": 9}
-    for cached in (0, 3):
-        answer = Message("1", "assistant", "complete", (), stats={**stats, "cached_tokens": cached})
-        yield from acts.cost(answer).split(" · ")
-    yield str(Imported(1, 1, ("x",), 1, True))
-    yield str(Imported(2, 2, ("x",), 2))
-    yield from map(str, (EngineStopped(-9, "answering"), EngineStopped(1), EngineStopped(None, "x")))
-    yield from map(str, (ModelMissing("f"), ModelMissing("f", ["a"]), ModelMissing("f", ["a", "b"])))
-    yield from map(str, (OutOfMemory(1, 2), ContextTooLong(1, 2)))
-    for content in ("[]", "[1]"):
-        (folder / "export.json").write_text(content)
-        with pytest.raises(BadImport) as refused:
-            import_file(store, blobs, folder / "export.json")
-        yield from (str(refused.value), f"{refused.value} More.")
-    picture = Shown("a.png", False, (640, 480), 280, 280, 100)
-    video = Shown("a.mp4", True, (640, 480), 280, 280, 100, (0.5, 1.5), 2.0)
-    yield from (sizes.chip(one)["cost"] for one in (picture, video, replace(video, moments=(0.5,))))
-    yield from (sizes.detail([picture]), sizes.fills(5, 5, 100))
-    for state in ("idle", "busy", "stopped"):
-        yield sizes.first_word(5, Status(state))
-    yield from (sizes.first_word(120, Status("idle")), sizes.first_word(8000, Status("idle")))
-    yield from (os.strerror(n) for n in (errno.ENOSPC, errno.EACCES, errno.EROFS, errno.ENOENT, errno.EIO))
-    yield from (time.strftime("%d %B %Y, %H:%M", time.gmtime(n * 30.4 * 86400 - 1e6)) for n in range(1, 13))
 
 
 @cache
@@ -169,6 +130,15 @@ def errors(file: Path) -> Iterator[str]:
             texts = [text for argument in node.args if (text := said(argument)) and text.count(" ") > 1]
             shown = [text for text in texts if not any(words in text for words in NOT_SHOWN)]
             yield from (" ".join(text.split()) for text in shown)
+
+
+def test_every_sentence_of_the_page_is_in_the_map() -> None:
+    """Of its scripts and templates; single words may be names of classes, and are seen in the browser."""
+    texts = [text for file in sorted(ASSETS.glob("*.js")) for text in in_script(file)]
+    texts += in_python(ROOT / "app" / "ui" / "layout.py")
+    known = {normal(key) for key in CHINESE} | NAMES
+    sentences = {" ".join(text.split()) for text in texts if re.match(r"\s*[A-Z]\w* \w", text)}
+    assert [text for text in sorted(sentences) if not fits(text.strip(" ·"), known)] == []
 
 
 def fits(text: str, known: set[str]) -> bool:

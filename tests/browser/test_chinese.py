@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 from asking import ROOT
 from playwright.sync_api import Locator, Page, expect
+from sentences import produced
 
+from app.blobs import Blobs
 from app.store import Part, Store
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -160,7 +162,7 @@ def test_the_options_and_what_a_message_costs(page: Page, picture: Path) -> None
 
 def test_a_temporary_chat(page: Page) -> None:
     page.click("#temporary-chat")
-    expect(page.get_by_text("临时对话：所有内容都不会保留。")).to_be_visible(timeout=SOON)
+    expect(page.locator("#temporary")).to_contain_text("临时对话：所有内容都不会保留", timeout=SOON)
     assert english(page) == []
     send(page, "quick look")
     answered(page)
@@ -263,6 +265,18 @@ def test_what_people_and_models_write_is_never_touched(app: Any, open_page: Open
     page.keyboard.type("Copied")
     expect(page.locator(".conv mark")).to_have_text("Copied")
     assert english(page) == []
+
+
+def test_sentences_made_of_pieces_are_found(page: Page, store: Store, blobs: Blobs, tmp_path: Path) -> None:
+    """What the app puts together is put onto the page, and none of it stays English."""
+    texts = list(produced(store, blobs, tmp_path))
+    page.evaluate(
+        "(texts) => document.body.append(...texts.map((text) => Object.assign(document.createElement('p'), "
+        "{ textContent: text })))",
+        texts,
+    )
+    theirs = (str(tmp_path), "export.json", "export.zip", "a.json", "/emptied", "/garbage", "/backups")
+    assert english(page, *theirs, "chat.db", "-damaged.db") == []
 
 
 def test_no_button_overflows_on_a_phone(app: Any, open_page: Open) -> None:

@@ -1,0 +1,80 @@
+"""Sentences that the app puts together out of pieces, made by the app itself."""
+
+from __future__ import annotations
+
+import errno
+import os
+import time
+import zipfile
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from app.blobs import Blobs
+from app.store import Message, Part, Store, back_up, rescue
+from app.transfer import BadImport, Imported, import_file
+from app.ui import acts, messages, sizes
+from mlx_backend import EngineStopped, Progress, Shown, Status
+from mlx_backend.errors import ContextTooLong, ModelMissing, OutOfMemory
+
+
+def produced(store: Store, blobs: Blobs, folder: Path) -> Iterator[str]:
+    yield from map(messages.duration, (3, 4.2, 75.0))
+    for seconds in (1.2, 75.0):
+        yield messages._thought(Part("reasoning", "", None, {"seconds": seconds}), True)["metadata"]["title"]
+    for progress in (Progress("queue", 1, 1), Progress("queue", 2, 2), Progress("load", 1, 2)):
+        yield messages.progress(progress)
+    yield f"{messages.progress(Progress('load', 0, 0))}, about {messages.duration(5)}"
+    yield f"{ContextTooLong(1, 2)} {messages.LEFT_OUT}"
+    stats = {"output_tokens": 40, "decode_rate": 2.0, "first_token_seconds": 1.5, "prompt_tokens": 9}
+    for cached in (0, 3):
+        answer = Message("1", "assistant", "complete", (), stats={**stats, "cached_tokens": cached})
+        yield from acts.cost(answer).split(" · ")
+    yield str(Imported(1, 1, ("x",), 1, True))
+    yield str(Imported(2, 2, ("x",), 2))
+    yield from map(str, (EngineStopped(-9, "answering"), EngineStopped(1), EngineStopped(1, "starting")))
+    yield from map(str, (ModelMissing("f"), ModelMissing("f", ["a"]), ModelMissing("f", ["a", "b"])))
+    yield from map(str, (OutOfMemory(1, 2), ContextTooLong(1, 2)))
+    yield from refusals(store, blobs, folder)
+    picture = Shown("a.png", False, (640, 480), 280, 280, 100)
+    video = Shown("a.mp4", True, (640, 480), 280, 280, 100, (0.5, 1.5), 2.0)
+    yield from (sizes.chip(one)["cost"] for one in (picture, video, replace(video, moments=(0.5,))))
+    yield from (sizes.detail([picture]), sizes.fills(5, 5, 100))
+    for state in ("idle", "busy", "stopped"):
+        yield sizes.fills(5, 500, 1000) + sizes.first_word(5, Status(state))
+    for seconds in (120, 8000):
+        yield sizes.fills(1, 1, 1000) + sizes.first_word(seconds, Status("idle"))
+    yield sizes.too_long(9, 5, sizes.helps([picture, video], [picture, video], "full", True))
+    yield from (os.strerror(n) for n in (errno.ENOSPC, errno.EACCES, errno.EROFS, errno.ENOENT, errno.EIO))
+    yield from (time.strftime("%d %B %Y, %H:%M", time.gmtime(n * 30.4 * 86400 - 1e6)) for n in range(1, 13))
+    yield from rescues(folder)
+
+
+def refusals(store: Store, blobs: Blobs, folder: Path) -> Iterator[str]:
+    """What is told of a file without conversations, and of one whose documents cannot be read either."""
+    file, packed = folder / "export.json", folder / "export.zip"
+    file.write_text("[]")
+    with zipfile.ZipFile(packed, "w") as out:
+        out.writestr("a.json", "[")
+        out.writestr("b.json", "[]")
+    for export in (file, packed):
+        with pytest.raises(BadImport) as refused:
+            import_file(store, blobs, export)
+        yield str(refused.value)
+
+
+def rescues(folder: Path) -> Iterator[str]:
+    """What is told of a database that was emptied with a backup beside it, and of one that is none."""
+    emptied, garbage = folder / "emptied" / "chat.db", folder / "garbage" / "chat.db"
+    for file in (emptied, garbage):
+        file.parent.mkdir()
+    Store(emptied).close()
+    back_up(emptied)
+    emptied.write_bytes(b"")
+    garbage.write_bytes(b"no database at all, by far" * 100)
+    for file in (emptied, garbage):
+        rescued = rescue(file)
+        assert rescued is not None
+        yield rescued.words
