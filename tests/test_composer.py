@@ -15,6 +15,7 @@ from app.jobs import Jobs
 from app.shelves import Shelves
 from app.store import Store
 from app.turn import BadDraft, Draft
+from app.ui import sizes
 from app.ui.composer import NOTHING, Composer, looks
 from app.ui.settings import Settings
 from mlx_backend import Answer, BackendError, Done, FakeEngine, Measured, Request, Stats
@@ -82,7 +83,7 @@ def test_files_are_told_in_their_order_and_a_video_as_it_is_looked_at(
     told, meter = act(composer, "", files, looks=[{}, {"fps": "1", "from": "0:10", "to": "0:30"}])
     picture, clip = told["files"]
     assert picture["cost"] == "100 tokens"
-    assert clip["cost"].endswith("0:10 to 0:30 of 1:00 · 20 frames · 1 a second")
+    assert clip["cost"].endswith("0:10–0:30 / 1:00 · 20 frames · 1 a second")
     assert meter["words"].startswith("This message: 500 tokens")
 
 
@@ -95,7 +96,7 @@ def test_a_file_that_cannot_be_used_says_why_and_the_rest_is_measured(
     told, meter = act(composer, "", [files[0], gone, drawing, files[1]], looks=[{}, {}, {}, {"to": "soon"}])
     assert told["files"][0]["cost"] == "100 tokens"
     assert told["files"][1] == {"problem": "there is no such file."}
-    assert told["files"][2]["problem"].startswith("x.svgz is neither a picture nor a video.")
+    assert told["files"][2] == {"problem": sizes.NEITHER}
     assert told["files"][3]["problem"].startswith("The range ends at a time like")
     assert meter["words"].startswith("This message: 100 tokens")
 

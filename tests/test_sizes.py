@@ -100,7 +100,7 @@ def test_a_video_says_length_frames_and_rate() -> None:
     assert sizes.chip(still, {})["cost"] == "16 tokens · 0:00.5 · 2 frames"
     slow = Shown("slow.mp4", True, (64, 64), 112, 112, 48, (0.0, 8.0, 16.0), 24.0)
     assert sizes.clip(slow, {}).endswith("· 0.25 a second")
-    assert sizes.clip(slow, {"start": 8.0, "end": 90.0}).startswith("0:08 to 0:24 of 0:24 · 6 frames")
+    assert sizes.clip(slow, {"start": 8.0, "end": 90.0}).startswith("0:08–0:24 / 0:24 · 6 frames")
 
 
 def test_detail_is_told_with_all_sizes_and_one_sum() -> None:

@@ -98,9 +98,12 @@ class Composer:
             try:
                 media_type(file)
                 looks.append(sizes.look(raw[n] if n < len(raw) else None))
-            except (BadDraft, ValueError) as error:
+                continue
+            except BadDraft:
+                weighed.problems[n] = sizes.NEITHER
+            except ValueError as error:
                 weighed.problems[n] = str(error)
-                looks.append({})
+            looks.append({})
         draft = replace(draft, looks=tuple(looks))
         while True:
             weighed.good = _without(draft, weighed.problems)

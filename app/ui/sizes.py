@@ -18,6 +18,7 @@ WHOLE: Mapping[str, float] = MappingProxyType({})  # the look at a clip about wh
 GRID = 28  # pixels: every size is brought onto this grid, which alone is not called shrinking
 RATE = (0.1, 8.0)  # frames a second that may be asked for
 _MOMENT = re.compile(r"(?:(?:(\d{1,3}):)?(\d{1,4}):)?(\d{1,6}(?:[.,]\d{1,3})?)")
+NEITHER = "This is neither a picture nor a video. Remove it and send again."
 FROM_NO_TIME = "The range begins at a time like 0:05 or 65."
 TO_NO_TIME = "The range ends at a time like 0:05 or 65."
 
@@ -114,7 +115,7 @@ def clip(shown: Shown, look: Mapping[str, float]) -> str:
     span = clock(shown.length)
     if "start" in look or "end" in look:
         end = min(look.get("end", shown.length), shown.length)
-        span = f"{clock(look.get('start', 0.0))} to {clock(end)} of {span}"
+        span = f"{clock(look.get('start', 0.0))}–{clock(end)} / {span}"
     told = f"{span} · {2 * len(shown.moments):,} frames"
     if len(shown.moments) < 2:
         return told

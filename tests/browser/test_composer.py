@@ -18,6 +18,7 @@ from PIL import Image
 from playwright.sync_api import Locator, Page, expect
 
 from app.ui.examples import FOLDER
+from app.ui.sizes import NEITHER
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 Open = Callable[..., Page]
@@ -110,7 +111,7 @@ def test_a_file_that_cannot_be_used_says_why_before_it_is_sent(
     page.set_input_files(
         "#box input[type=file]", {"name": name, "mimeType": "image/svg+xml", "buffer": b"packed"}
     )
-    expect(page.locator(".chip .problem")).to_contain_text("is neither a picture nor a video.")
+    expect(page.locator(".chip .problem")).to_have_text(NEITHER)
     attach(page, picture)
     expect(chip(page, "three shapes.png")).to_contain_text("100 tokens")  # the others are told all the same
     expect(meter(page)).to_contain_text("This message: 100 tokens")
@@ -204,7 +205,7 @@ def test_a_video_is_looked_at_as_it_was_chosen_and_an_edit_keeps_that(app: Any, 
     page.get_by_role("button", name="Options").click()
     expect(group.get_by_label("From")).to_have_value("0:30")
     group.get_by_label("to", exact=True).fill("46")
-    expect(film).to_contain_text("0:30 to 0:46 of 1:00 · 16 frames · 1 a second")
+    expect(film).to_contain_text("0:30–0:46 / 1:00 · 16 frames · 1 a second")
     page.locator("#box textarea").click()
     page.keyboard.press("Enter")
     answered(page, "I saw 1 files in 1 turns.")
