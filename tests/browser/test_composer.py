@@ -145,6 +145,10 @@ def test_sending_waits_for_no_measure_and_the_first_word_is_foretold_then(app: A
     expect(page.locator("#meter")).to_be_hidden()
     type_(page, "and now?")
     expect(meter(page)).to_contain_text("first word in about 1 s", timeout=20_000)
+    page.fill("#box textarea", "word " * 32_764)  # with what was said before it is too much, alone it fits
+    expect(meter(page)).to_contain_text("What helps: a new chat", timeout=20_000)
+    page.click("#new-chat")
+    expect(meter(page)).to_contain_text("fills 99 %", timeout=20_000)
 
 
 def test_options_hold_here_in_the_settings_and_for_the_answer(

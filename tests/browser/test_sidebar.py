@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
 from app.store import Part, Store
 
@@ -124,6 +124,25 @@ def test_search_finds_words_in_messages_and_shows_them(page: Page) -> None:
     expect(page.get_by_text("Nothing found.")).to_be_visible()
     search.press("Escape")
     expect(titles(page)).to_have_count(3)
+
+
+def test_what_is_typed_during_a_search_is_looked_for_next(page: Page) -> None:
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        if "zebra" in (route.request.post_data or ""):
+            held.append(route)
+        else:
+            route.continue_()
+
+    page.route("**/queue/join*", hold)
+    search = page.get_by_role("searchbox", name="Search conversations")
+    with page.expect_request(lambda request: "zebra" in (request.post_data or "")):
+        search.fill("zebra")
+    with page.expect_request(lambda request: "euros" in (request.post_data or "")):
+        search.fill("euros")
+    held[0].continue_()
+    expect(titles(page)).to_have_text(["The red invoice"])
 
 
 @pytest.mark.parametrize("key", ["ControlOrMeta+Shift+o"])
