@@ -1,11 +1,12 @@
-"""Conversations in and out of the window: a zip to download, a file to read.
+"""Conversations in and out of the window: a zip to download, a file to read; and how much may come in.
 
-Knows: the addresses, how an upload reaches the disk, what is told about it.
+Knows: the addresses, how an upload reaches the disk and what it may leave there, what is told about it.
 Does not know: what an export looks like, who may ask (the guard stands before), SQL.
 """
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import tempfile
 import time
@@ -16,13 +17,19 @@ from fastapi import APIRouter, Request
 from fastapi.responses import FileResponse, JSONResponse, PlainTextResponse, Response
 from starlette.background import BackgroundTask
 from starlette.concurrency import run_in_threadpool
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.blobs import Blobs
 from app.store import Store
 from app.transfer import BadExport, BadImport, Exported, export_archive, export_markdown, import_file
 
 UPLOAD_LIMIT = 20_000_000_000  # bytes: an export with years of videos
+TOO_LARGE = "The file is larger than 20 GB. Nothing was imported."
 SKIPPED_SHOWN = 20
+ATTACHED_LIMIT = 2_000_000_000  # bytes of one upload to the composer, all its files together
+# What a page embeds, as opposed to what a person asks for: a picture in an answer must not start an export.
+EMBEDDED = ("image", "video", "audio", "track", "style", "script", "font", "frame", "iframe")
 KINDS: dict[str, Callable[..., Exported]] = {"markdown": export_markdown, "json": export_archive}
 
 
@@ -36,7 +43,9 @@ def router(store: Store, blobs: Blobs, folder: Path) -> APIRouter:
     folder.mkdir(mode=0o700, parents=True)
 
     @routes.get("/export/{kind}")
-    def export(kind: str, c: str | None = None) -> Response:
+    def export(request: Request, kind: str, c: str | None = None) -> Response:
+        if request.headers.get("sec-fetch-dest") in EMBEDDED:
+            return PlainTextResponse("An export is a file to save.", 403)
         return _export(store, blobs, folder, kind, c)
 
     @routes.post("/import")
@@ -44,8 +53,13 @@ def router(store: Store, blobs: Blobs, folder: Path) -> APIRouter:
         scratch = Path(tempfile.mkdtemp(dir=folder))
         try:
             if not await _received(request, scratch / "upload"):
-                return JSONResponse({"words": "The file is larger than 20 GB. Nothing was imported."}, 413)
+                return JSONResponse({"words": TOO_LARGE}, 413)
             return await run_in_threadpool(_import, store, blobs, scratch / "upload")
+        except ClientDisconnect:
+            return Response(status_code=400)  # nobody hears it
+        except OSError as error:
+            why = error.strerror or "it cannot be written"
+            return JSONResponse({"words": f"The file could not be kept: {why}. Nothing was imported."}, 507)
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
 
@@ -67,8 +81,10 @@ def _export(store: Store, blobs: Blobs, folder: Path, kind: str, conversation: s
 
 
 async def _received(request: Request, file: Path) -> bool:
-    """Write the body to a file; False where it is longer than we take."""
+    """Write the body to a file; False where it is longer than we take. Raises ClientDisconnect or OSError."""
     size = 0
+    if _told(request.headers.get("content-length", "")) > UPLOAD_LIMIT:
+        return False
     with file.open("wb") as out:
         async for piece in request.stream():
             size += len(piece)
@@ -84,3 +100,62 @@ def _import(store: Store, blobs: Blobs, file: Path) -> Response:
     except BadImport as error:
         return JSONResponse({"words": str(error)}, 400)
     return JSONResponse({"words": str(result), "skipped": result.skipped[:SKIPPED_SHOWN]})
+
+
+def _told(length: str) -> int:
+    """The bytes that a request says it will send; 0 where it does not say."""
+    return int(length) if length.isascii() and length.isdigit() else 0
+
+
+# --- attachments -----------------------------------------------------------------------------------------
+
+
+class BoundedUploads:
+    """ASGI middleware: an upload to the composer has a size, and one that fails leaves nothing.
+
+    Gradio limits each file of an upload but not their number, and keeps the beginning of what breaks off.
+    folder: where it puts files; those on their way lie in it by themselves, what has arrived in folders.
+    """
+
+    def __init__(self, app: ASGIApp, folder: Path) -> None:
+        self.app = app
+        self._folder = folder
+        self._under_way = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or not scope["path"].rstrip("/").endswith("/upload"):
+            await self.app(scope, receive, send)
+            return
+        self._under_way += 1
+        try:
+            await self._bounded(scope, receive, send)
+        finally:
+            self._under_way -= 1
+            if not self._under_way:
+                await run_in_threadpool(self._clear)
+
+    async def _bounded(self, scope: Scope, receive: Receive, send: Send) -> None:
+        told = _told(dict(scope["headers"]).get(b"content-length", b"").decode("latin-1"))
+        size = 0
+
+        async def counted() -> Message:
+            nonlocal size
+            message = await receive()
+            size += len(message.get("body", b""))
+            return message if size <= ATTACHED_LIMIT else {"type": "http.disconnect"}
+
+        async def unless_refused(message: Message) -> None:
+            if size <= ATTACHED_LIMIT:
+                await send(message)
+
+        if told <= ATTACHED_LIMIT:
+            with contextlib.suppress(ClientDisconnect):
+                await self.app(scope, counted, unless_refused)
+        if max(told, size) > ATTACHED_LIMIT:
+            refusal = PlainTextResponse("Together the files are larger than 2 GB. Attach fewer.", 413)
+            await refusal(scope, receive, send)
+
+    def _clear(self) -> None:
+        for file in self._folder.iterdir() if self._folder.exists() else ():
+            if file.is_file() and not file.is_symlink():
+                file.unlink(missing_ok=True)

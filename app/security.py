@@ -5,8 +5,9 @@ answer carries. Does not know: what is behind it, Gradio, conversations.
 
 Any page in any browser on this computer can reach a loopback port, and a foreign host name can be made to
 resolve to it. So: an exact Host (DNS rebinding), no foreign Origin and no cross-site fetch (upload and
-component calls need no preflight), a cookie that only a one-time link gives, and a CSP that loads nothing
-remote. Pure ASGI: middleware that wraps bodies would hold back the event stream.
+component calls need no preflight), a cookie that only a one-time link gives, a CSP that loads nothing
+remote, and no address in a path that this server would fetch itself. Pure ASGI: middleware that wraps bodies
+would hold back the event stream.
 
 A page cannot run foreign script past this, but the CSP is no defence against script inside our own page:
 Gradio needs 'unsafe-eval' and 'unsafe-inline'. That is why no untrusted text ever enters a template.
@@ -110,6 +111,10 @@ class Guard:
         headers = _headers(scope)
         if refused := self._foreign(scope, headers):
             await _plain(send, *refused)
+        elif "://" in scope["path"]:
+            # Gradio's file= and proxy= fetch such an address for whoever asks: for the page of an answer that
+            # holds a picture, they would tell its server what was said, past the CSP
+            await _plain(send, 403, "Nothing is fetched from other servers.")
         elif scope["path"] in OPEN_PATHS:
             await self.app(scope, receive, _with_headers(send))
         elif scope["path"] == LINK_PATH:

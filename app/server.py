@@ -40,7 +40,7 @@ from app.security import LINK_PATH, Guard, Keys
 from app.shelves import Shelves
 from app.store import BackupFailed, DiskTrouble, Store, daily, rescue
 from app.ui.ordering import JoinAfterClose
-from app.ui.quiet import prepare
+from app.ui.quiet import enclose, prepare
 from mlx_backend import EngineLike
 
 if TYPE_CHECKING:
@@ -162,6 +162,7 @@ def build(config: Config, jobs: Jobs, port: int, keys: Keys) -> FastAPI:
     app.include_router(exchange.router(kept.store, kept.blobs, config.home / "exchange"))
     _mount_window(app, config, jobs, port)
     app.add_middleware(JoinAfterClose)
+    app.add_middleware(exchange.BoundedUploads, folder=config.uploads)
     app.add_middleware(Guard, port=port, keys=keys)  # added last, so it stands outermost
     return app
 
@@ -208,6 +209,7 @@ def _mount_window(app: FastAPI, config: Config, jobs: Jobs, port: int) -> None:
         enable_monitoring=False,
     )
     calm(page.demo)
+    enclose(page.demo)
 
 
 def calm(demo: gr.Blocks) -> None:

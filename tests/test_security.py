@@ -142,6 +142,16 @@ def test_the_cookie_is_no_owner_key(keys: Keys) -> None:
     assert ask(keys, query=f"token={token}")[0] == 303
 
 
+@pytest.mark.parametrize(
+    "path",
+    ["file=https://evil.example/x", "file=HTTP://evil.example", "file/http://a", "proxy=https://a.hf.space"],
+)
+def test_no_address_is_fetched_for_a_page(keys: Keys, path: str) -> None:
+    status, _, body = ask(keys, f"/gradio_api/{path}", cookie=cookie(keys))
+    assert (status, body) == (403, "Nothing is fetched from other servers.")
+    assert ask(keys, "/gradio_api/file=/home/x: y//z.png", cookie=cookie(keys))[0] == 200
+
+
 def test_health_needs_no_cookie_but_our_host(keys: Keys) -> None:
     assert ask(keys, "/healthz")[0] == 200
     assert ask(keys, "/healthz", host="evil.example")[0] == 421

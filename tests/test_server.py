@@ -128,8 +128,9 @@ def test_what_a_crash_left_is_marked_at_start(rig: Rig) -> None:
 
 
 NAMES = """
+import asyncio
 from pathlib import Path
-from app.ui.quiet import prepare
+from app.ui.quiet import enclose, prepare
 prepare(Path({folder!r}))
 import gradio as gr
 from app.server import calm
@@ -141,6 +142,15 @@ calm(demo)
 assert (demo._queue.sleep_when_free, demo._queue.progress_update_sleep_when_free) == (0.02, 0.1)
 assert gr.utils.get_upload_folder() == {folder!r}
 assert gr.component_meta.create_or_modify_pyi() is None
+assert demo.has_launched is False and gr.processing_utils.async_ssrf_protected_download
+enclose(demo)
+assert demo.has_launched is True
+try:
+    asyncio.run(gr.File().async_move_resource_to_block_cache("http://93.184.215.14/leak"))
+except ValueError as refused:
+    assert "nothing is fetched" in str(refused)
+else:
+    raise AssertionError("an address was fetched")
 """
 
 

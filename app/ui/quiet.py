@@ -1,6 +1,7 @@
-"""Makes Gradio importable without calling home and without writing into our source folders.
+"""Makes Gradio importable without calling home and without writing into our source folders, and keeps it so.
 
-Knows: the environment variables and the one module that must be set before the first `import gradio`.
+Knows: the environment variables and the one module that must be set before the first `import gradio`, and
+what Gradio checks only in apps that it started itself.
 Does not know: anything of the window. Import nothing of Gradio before calling prepare().
 """
 
@@ -52,3 +53,18 @@ def prepare(uploads: Path) -> None:
     os.environ["HF_HUB_OFFLINE"] = "1"
     if _MODULE not in sys.modules:
         sys.meta_path.insert(0, _NoStubs())
+
+
+def enclose(demo: Any) -> None:
+    """Call once, after mounting: a message of the page can hold uploaded files only, and nothing is fetched.
+
+    Gradio asks where the files of a message lie only if it launched the app itself; a mounted one would copy
+    whatever path it is sent. And it would download whatever address it is sent.
+    """
+    from gradio import processing_utils
+
+    async def refuse(url: str, *_: Any, **__: Any) -> str:
+        raise ValueError(f"nothing is fetched from other servers: {url[:200]!r}")
+
+    demo.has_launched = True
+    processing_utils.async_ssrf_protected_download = refuse

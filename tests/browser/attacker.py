@@ -105,8 +105,8 @@ class Victim:
         self._mark = len(self._lines())
 
     def reached(self) -> list[str]:
-        """What the guard let through since begin()."""
-        return self._lines()[self._mark :]
+        """What the guard let through since begin(), but for the icon that a browser asks beside a refusal."""
+        return [line for line in self._lines()[self._mark :] if line != "GET /favicon.ico"]
 
     def _lines(self) -> list[str]:
         return self.log.read_text(encoding="utf-8").splitlines() if self.log.exists() else []

@@ -16,16 +16,9 @@ import pytest
 from app_process import App
 from PIL import Image, ImageDraw
 from playwright.sync_api import Browser, Page, Request, sync_playwright
+from started import FLAGS, ready
 
 SCRIPTED = Path(__file__).resolve().parent / "scripted_app.py"
-FLAGS = [
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 
 
 @pytest.fixture
@@ -84,12 +77,6 @@ def open_page(browser: Browser) -> Iterator[Open]:
 
 def _by_policy(request: Request) -> bool:
     return "csp" in (request.failure or "").lower()
-
-
-def ready(page: Page) -> None:
-    page.wait_for_selector("#box textarea")
-    page.wait_for_function("() => document.querySelector('.convs')?.children.length > 0")
-    page.wait_for_selector("html.loaded", state="attached")  # before, an answer may set a switch back
 
 
 @pytest.fixture(scope="session")
