@@ -217,7 +217,7 @@ _TOP = (
     "<button class='icon' data-do='settings' aria-label='Settings' title='Settings'></button>"
 )
 _TEMPORARY = (
-    "<p role='status'><b>Temporary chat: nothing of this is kept.</b> "
+    "<p role='status'><b>Temporary chat: nothing of this is kept</b> "
     "<span>It is gone when you close it or open another chat.</span></p>"
 )
 _SETTINGS = "<dialog class='settings' aria-label='Settings'></dialog>"

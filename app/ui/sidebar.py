@@ -22,18 +22,22 @@ SEARCH_LIMIT = 200  # characters of what is looked for
 
 
 class Sidebar:
-    """One per app. A value: {items, count, active, temporary, folders, trash, trashed, rescued} and what an
-    action or a search adds: {undo}, {older}, {asked, found}; see conversations.js."""
+    """One per app. A value: {items, older, count, active, temporary, folders, trash, trashed, rescued}, and
+    what an action or a search adds: {undo}, {asked, found}; see conversations.js."""
 
     def __init__(self, shelves: Shelves) -> None:
         self._shelves, self._store = shelves, shelves.kept.store
 
-    def value(self, active: str | None, **more: Any) -> dict[str, Any]:
-        """The newest lines; older ones are asked for. active: the conversation on the page."""
+    def value(
+        self, active: str | None, older: Sequence[Conversation | None] = (), **more: Any
+    ) -> dict[str, Any]:
+        """The newest lines, the one of the conversation on the page, those that were asked for or changed."""
         temporary = self._shelves.is_temporary(active)
+        here = self._store.conversation(active) if active else None
         trash = self._store.trash()
         return {
             "items": _lines(self._store.conversations(NEWEST)),
+            "older": _lines([one for one in (*older, here) if one and one.trashed_at is None]),
             "count": self._store.count(),
             "active": None if temporary else active,
             "temporary": temporary,
@@ -64,7 +68,7 @@ class Sidebar:
 
     def _act_on(self, found: Conversation, action: object, event: Any) -> dict[str, Any]:
         if action == "older":
-            return {"older": _lines(self._store.conversations(MORE, after=found))}
+            return {"older": self._store.conversations(MORE, after=found)}
         if action == "trash":
             self._store.throw_away(found.id)
             return {"undo": {"id": found.id, "title": found.title, "at": time.time()}}
@@ -79,7 +83,7 @@ class Sidebar:
         elif action == "erase" and found.trashed_at is not None:
             self._store.delete_conversation(found.id)
             self._sweep()
-        return {}
+        return {"older": [self._store.conversation(found.id)]}
 
     def _sweep(self) -> None:
         """Files that nobody needs any more go, while the person goes on."""

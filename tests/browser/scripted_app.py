@@ -12,6 +12,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent))
 
+from app import titles
 from app.config import Config
 from app.server import serve
 from mlx_backend import (
@@ -115,7 +116,14 @@ def script(request: Request) -> Sequence[Step]:
     return [*(thinking if request.thinking else []), seen, Done("stop")]
 
 
+def script_or_title(request: Request) -> Sequence[Step]:
+    asked = request.messages[-1].content[-1]
+    if isinstance(asked, Text) and asked.text == titles.QUESTION:
+        return [0.5, Answer("Titled by the model")]
+    return script(request)
+
+
 if __name__ == "__main__":
     config = Config()
-    with FakeEngine(script) as engine:
+    with FakeEngine(script_or_title) as engine:
         sys.exit(serve(config, engine, port=int(sys.argv[1]), open_browser=False))
