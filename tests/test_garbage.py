@@ -230,3 +230,30 @@ def test_one_thing_that_fails_does_not_hold_up_the_others(
     tidy(store, blobs)
     assert "could not be backed up" in caplog.text and "Traceback" not in caplog.text
     assert not lost.exists()
+
+
+def test_who_deletes_for_good_need_not_wait_a_week(store: Store, blobs: Blobs, tmp_path: Path) -> None:
+    files = [tmp_path / f"{name}.png" for name in ("erased", "kept", "in a backup", "just come")]
+    for file in files:
+        file.write_bytes(file.name.encode())
+    stored = [ask(store, blobs, file) for file in files[:3]]
+    back_up(store.file)
+    erased, [gone] = ask(store, blobs, files[0])
+    assert erased != stored[0][0] and gone == stored[0][1][0]  # the same picture twice
+    before = time.time() - 7200
+    for _, [file] in stored:
+        os.utime(file, (before, before))
+    young = blobs.path(blobs.put(files[3]).sha256)  # its row is still to be written
+    for conversation in (erased, stored[0][0], stored[2][0]):
+        store.delete_conversation(conversation)
+    assert store.sweep_now(blobs) == Swept(0, 0)  # the backup needs them all
+    for copy in backups(store.file):
+        copy.file.unlink()
+    back_up(store.file)
+    assert store.sweep_now(blobs).files == 2
+    assert [file.exists() for file in (gone, stored[1][1][0], stored[2][1][0], young)] == [
+        False,
+        True,
+        False,
+        True,
+    ]

@@ -240,3 +240,38 @@ def test_a_text_is_found_by_each_of_its_words(text: str) -> None:
                 run
             )
     connection.close()
+
+
+# --- long lists and titles -------------------------------------------------------------------------------
+
+
+def test_every_conversation_is_reached_once_in_pieces(store: Store) -> None:
+    ids = [ask(store, f"talk {n}").conversation_id for n in range(23)]
+    with store._lock:  # several of one instant: their ids decide
+        store._db.execute("update conversations set updated_at = 5 where rowid % 3 = 0")
+    for n in (2, 3, 20):
+        store.pin(ids[n], True)
+    store.throw_away(ids[7])
+    found = list(store.conversations(5))
+    while piece := store.conversations(5, after=found[-1]):
+        found += piece
+    assert found == list(store.conversations(1000)) and len(found) == store.count() == 22
+    assert [one.pinned for one in found] == [True] * 3 + [False] * 19
+    store.delete_conversation(found[9].id)  # the last line of a window may be gone meanwhile
+    assert store.conversations(3, after=found[9]) == tuple(found[10:13])
+
+
+def test_a_title_is_replaced_only_while_it_is_what_it_was(store: Store) -> None:
+    conversation = ask(store, "first words").conversation_id
+    assert store.retitle(conversation, "first words", "A fox")
+    assert [hit.conversation.title for hit in store.search("fox")] == ["A fox"]
+    assert not store.retitle(conversation, "first words", "A cat")
+    assert not store.retitle("nobody", "A fox", "A cat")
+    assert store.conversations()[0].title == "A fox" and store.search("cat") == ()
+
+
+def test_a_conversation_may_begin_without_a_word(store: Store) -> None:
+    conversation = store.begin_conversation("Empty")
+    assert store.path(conversation) == ()
+    begun = store.begin_turn(conversation, "ignored", (Part("text", "hello"),))
+    assert begun.conversation_id == conversation and store.conversations()[0].title == "Empty"

@@ -15,12 +15,12 @@ class Uploads:
     """The folder that Gradio puts attached files into, each in a folder named by its content."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder.absolute()
+        self._folder = folder.resolve()
 
     def sent(self, files: Iterable[Path]) -> None:
         """They have been stored: theirs goes. Files that lie elsewhere stay."""
-        for file in files:
-            if file.absolute().is_relative_to(self._folder):
+        for file in (file.resolve() for file in files):  # what a page names may lead out again
+            if self._folder in file.parent.parents:
                 file.unlink(missing_ok=True)
                 with contextlib.suppress(OSError):  # another file of the same content
                     file.parent.rmdir()
