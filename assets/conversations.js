@@ -175,7 +175,7 @@ function draw() {
   if (inTrash && !found) {
     nodes.push(make('div', 'group', 'Trash: kept for 30 days'));
     nodes.push(make('p', 'hint', 'What is deleted for good stays in the daily backups for a week.'));
-    nodes.push(...trash.map(thrown), twice('bin erase', 'Empty the trash', `Delete all ${trashed} for good?`, () => act('empty', {})));
+    nodes.push(...trash.map(thrown), twice('bin clear', 'Empty the trash', `Delete all ${trashed} for good?`, () => act('empty', {})));
   } else if (!nodes.length) nodes.push(make('p', 'none', found ? 'Nothing found.' : 'Your conversations appear here.'));
   if (!found && !inTrash && known.size < count) {
     const left = (count - known.size).toLocaleString('en');
