@@ -83,3 +83,19 @@ def test_browser_prints_the_one_that_was_named(tmp_path: Path) -> None:
 def test_the_browser_that_is_found_runs(chromium: str) -> None:
     shown = subprocess.run([chromium, "--version", "--no-sandbox"], capture_output=True, text=True)
     assert "Chrom" in shown.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.browser
+def test_the_windows_benchmark_runs(chromium: str) -> None:
+    """That it runs and prints its figures; how large they are is for people to judge."""
+    command = [sys.executable, ROOT / "scripts" / "bench_ui.py", "--small"]
+    environment = {**os.environ, "CHROMIUM": chromium}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert [line[:3] for line in done.stdout.splitlines() if line.startswith("(")] == [
+        "(a)",
+        "(b)",
+        "(c)",
+        "(d)",
+    ]

@@ -136,6 +136,13 @@ def test_no_path_leads_out(rig: Rig, path: str) -> None:
     assert SECRET not in body and b"SQLite format" not in body and b"root:" not in body
 
 
+@pytest.mark.parametrize("kind", ["image", "video", "iframe", "style"])
+def test_an_export_is_not_made_for_a_page_that_embeds_it(rig: Rig, kind: str) -> None:
+    """A picture in an answer can name any address of ours; this one would copy the whole history."""
+    assert rig.ask("GET", "/export/json", sec_fetch_site="same-origin", sec_fetch_dest=kind)[0] == 403
+    assert rig.ask("GET", "/export/json", sec_fetch_site="same-origin", sec_fetch_dest="document")[0] == 200
+
+
 def upload(rig: Rig, name: str, content: bytes) -> str:
     """Where the window's own way of attaching puts a file."""
     status, body = rig.ask("POST", "/gradio_api/upload", form([(name, [content])]), **FORM)

@@ -186,7 +186,7 @@ def test_what_is_imported_is_words_only(
 # That it is drawn as more than words is what makes it worth trying.
 DRAWN = {"diagram": "svg[id^=mermaid]", "formula": ".katex", "code": "pre code", "links": "a"}
 CLICK = """() => { const seen = [...document.querySelectorAll('#latest .bot-row a, '
-  + '#latest .bot-row svg .node, ' + '#latest .bot-row button:not([class]), #latest .bot-row svg text')];
+  + '#latest .bot-row svg .node, #latest .bot-row svg text')];
   for (const node of seen) if (!/^http/.test(node.getAttribute('href') || ''))
     node.dispatchEvent(new MouseEvent('click', { bubbles: true, cancelable: true }));
   return seen.length; }"""
