@@ -12,6 +12,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import unquote
 
 from fastapi import APIRouter, Request
 from fastapi.responses import FileResponse, JSONResponse, PlainTextResponse, Response
@@ -52,9 +53,10 @@ def router(store: Store, blobs: Blobs, folder: Path) -> APIRouter:
     async def import_(request: Request) -> Response:
         scratch = Path(tempfile.mkdtemp(dir=folder))
         try:
-            if not await _received(request, scratch / "upload"):
+            file = scratch / _named(request.headers.get("x-file-name", ""))
+            if not await _received(request, file):
                 return JSONResponse({"words": TOO_LARGE}, 413)
-            return await run_in_threadpool(_import, store, blobs, scratch / "upload")
+            return await run_in_threadpool(_import, store, blobs, file)
         except ClientDisconnect:
             return Response(status_code=400)  # nobody hears it
         except OSError as error:
@@ -78,6 +80,12 @@ def _export(store: Store, blobs: Blobs, folder: Path, kind: str, conversation: s
         return PlainTextResponse(str(error), 507, background=done)
     name = f"GLM Chat {time.strftime('%Y-%m-%d')} {kind}.zip"
     return FileResponse(scratch / "export.zip", filename=name, media_type="application/zip", background=done)
+
+
+def _named(told: str) -> str:
+    """A file's name as the page tells it, percent-encoded, as one that a folder can hold: errors say it."""
+    name = "".join(char for char in unquote(told) if char.isprintable() and char not in "/\\")
+    return name[-60:].lstrip(".") or "the file"  # 60 characters are 240 bytes at most
 
 
 async def _received(request: Request, file: Path) -> bool:

@@ -139,7 +139,8 @@ function data(value) {
 async function take(file) {
   tell(`Importing ${file.name}…`);
   try {
-    const answer = await fetch('/import', { method: 'POST', body: file });
+    const headers = { 'x-file-name': encodeURIComponent(file.name) };
+    const answer = await fetch('/import', { method: 'POST', headers, body: file });
     const { words, skipped = [] } = await answer.json();
     const told = [words, ...skipped].join('\n');
     tell(told);
