@@ -144,10 +144,13 @@ class Handlers:
         return self._show(conversation, request)
 
     def follow(self, conversation: str | None, request: gr.Request) -> Iterator[tuple[Update, ...]]:
-        """Repaint the last turn until its answer is stored: latest, waiting, box, acts."""
+        """Repaint the last turn until its answer is stored: latest, waiting.
+
+        Only what changes ten times a second: Gradio makes a component anew for each one that is skipped.
+        """
         session = request.session_hash or ""
         job = self._jobs.get(conversation)
-        yield (*[gr.skip()] * 4,)  # a generator that yields nothing sets its outputs to null
+        yield gr.skip(), gr.skip()  # a generator that yields nothing sets its outputs to null
         if job is not None:
             asked = self._last_turn(job.begun.conversation_id, request)[:1]
             media = _media(request)
@@ -155,14 +158,17 @@ class Handlers:
             for live in job.follow():
                 if self._view.get(session) != conversation:
                     return
-                shown = question + messages.arriving(live, media)
-                yield shown, messages.waiting(live), gr.skip(), gr.skip()
-        if conversation and self._view.get(session) == conversation:
-            path = self._of(conversation).path(conversation)
-            latest = messages.exchanges(path[-2:], _media(request))
-            if path:
-                self._composer.learn(conversation, path[-1])
-            yield latest, "", gr.update(**IDLE), acts.offered(path)
+                yield question + messages.arriving(live, media), messages.waiting(live)
+
+    def ended(self, conversation: str | None, request: gr.Request) -> tuple[Update, ...]:
+        """The last turn as it was stored: latest, waiting, box, acts."""
+        if not conversation or self._view.get(request.session_hash or "") != conversation:
+            return (*[gr.skip()] * 4,)
+        path = self._of(conversation).path(conversation)
+        if path:
+            self._composer.learn(conversation, path[-1])
+        latest = messages.exchanges(path[-2:], _media(request))
+        return latest, "", gr.update(**IDLE), acts.offered(path)
 
     def named(self, conversation: str | None, request: gr.Request) -> tuple[Update, Update]:
         """The title that the model gives, once it has: the list and the page's title."""
@@ -271,8 +277,9 @@ def wire(page: Page, handlers: Handlers) -> None:
         for event in (sent, tried, loaded, opened, acted, changed, fresh, passing):
             event.then(None, page.conversations, None, js=ADDRESS)
             if event is not acted:
-                followed = event.success(handlers.follow, page.conversation, last_turn, **QUIET)
-                followed.then(handlers.named, page.conversation, [page.conversations, page.title], **QUIET)
+                followed = event.success(handlers.follow, page.conversation, last_turn[:2], **QUIET)
+                ended = followed.success(handlers.ended, page.conversation, last_turn, **QUIET)
+                ended.then(handlers.named, page.conversation, [page.conversations, page.title], **QUIET)
         loaded.then(None, None, None, js=LOADED)
         _wire_composer(page, handlers)
         page.box.stop(handlers.stop, page.conversation, None, **QUIET)
