@@ -132,7 +132,7 @@ def _put(blobs: Blobs, file: Path, media_type: str) -> StoredBlob:
     try:
         blob = blobs.put(file)
     except OSError as error:
-        log.warning("could not store an attachment", exc_info=True)
+        log.warning("could not store an attachment: %s", type(error).__name__)  # never its name
         why = error.strerror or "it cannot be read"
         raise BadDraft(f"{file.name} could not be stored: {why}. Nothing was sent.") from error
     return StoredBlob(blob.sha256, media_type, blob.bytes)
