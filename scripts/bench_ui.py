@@ -106,14 +106,22 @@ def busy(served: Served, seconds: float) -> float:
 # From the click until the last words are there and the frame that shows them is painted; then the pictures.
 OPEN = """async ([title, words]) => {
   const frame = () => new Promise(requestAnimationFrame);
-  const until = async (true_) => { while (!true_()) await frame(); await frame(); await frame(); };
+  const until = async (true_) => {
+    while (!true_()) {
+      if (performance.now() - start > 60000) throw new Error(`${title} did not show`);
+      await frame();
+    }
+    await frame();
+    await frame();
+  };
   const line = [...document.querySelectorAll('.conv .open')].find((one) => one.textContent === title);
   const start = performance.now();
   line.click();
   await until(() => document.querySelector('#latest .bot-row')?.textContent.includes(words));
   const shown = performance.now() - start;
   const end = document.querySelector('#latest').getBoundingClientRect();
-  await until(() => [...document.querySelectorAll('.chat img')].every((one) => one.complete));
+  const awaited = () => [...document.querySelectorAll('.chat img')].filter((one) => one.loading !== 'lazy');
+  await until(() => awaited().every((one) => one.complete));
   return [shown / 1000, (performance.now() - start) / 1000, end.top < innerHeight && end.bottom > 0]; }"""
 
 
@@ -134,7 +142,7 @@ def opening(browser: Browser, home: Path, sizes: Sizes) -> list[Row]:
     what = f"{sizes.messages} messages, {sizes.pictures} pictures of {size / sizes.pictures / 1e3:.0f} kB"
     return [
         Row(f"{what}: first time, last message painted, s (less than 1.5)", first[0]),
-        Row("the same: every picture loaded, s", first[1]),
+        Row("the same: every picture loaded that does not wait to be scrolled to, s", first[1]),
         Row("median of all times: last message painted, s", median(long)),
         Row("2 messages, median, s", median([one[0] for one in found["short"]])),
     ]
