@@ -205,13 +205,13 @@ def _choose(rng: Random, things: Sequence[Thing]) -> Thing | None:
 
 
 ABOUT_SCENES: tuple[tuple[float, Callable[[Random, Scene], Ask | None]], ...] = (
-    (0.17, describe),
-    (0.1, count),
-    (0.06, colour),
+    (0.16, describe),
+    (0.08, count),
+    (0.05, colour),
     (0.05, exists),
     (0.1, compare),
-    (0.32, where),
-    (0.2, where_all),
+    (0.22, where),
+    (0.34, where_all),
 )
 
 

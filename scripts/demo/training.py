@@ -15,7 +15,6 @@ import multiprocessing
 import time
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from pathlib import Path
 from queue import Empty
 from random import Random
@@ -30,27 +29,12 @@ from torch import Tensor, nn
 from demo.batches import IGNORED, Batch, Meant, Stage, Writer, make
 from demo.network import Network, Places
 from demo.optimiser import Optimiser
+from demo.plan import Phase
 from demo.under import CLASSES
 from mlx_backend.glm.places import cubic_matrix, merge_order
 from mlx_backend.glm.tokenizer import Tokenizer
 
-Kinds = dict[str, float]
 MOST_LINES = 9  # of evidence
-
-
-@dataclass(frozen=True)
-class Phase:
-    """kinds: how often each kind of lesson comes, by weight. answers: whether they are learned."""
-
-    name: str
-    steps: int
-    kinds: Kinds
-    stage: Stage
-    lr: float
-    answers: bool = True
-    together: int = 1  # batches per step of the optimiser
-    vision: float = 1.0  # the tower's rate as a share of the others'
-    final_lr: float = 0.0  # as a share of lr, reached along a cosine
 
 
 # --- losses ----------------------------------------------------------------------------------------------
@@ -314,53 +298,3 @@ def report(phase: Phase, step: int, speed: float, seen: dict[str, list[float]]) 
         if not name.endswith("nth")
     )
     print(f"{phase.name} {step}/{phase.steps} {speed:.0f} lessons/s  {figures}", flush=True)
-
-
-WARM_KINDS: Kinds = {"scene": 0.6, "print": 0.3, "clip": 0.1}
-LETTERS: Kinds = {"print": 0.55, "scene": 0.35, "clip": 0.1}
-ALL_KINDS: Kinds = {"scene": 0.45, "print": 0.18, "change": 0.12, "clip": 0.1, "quote": 0.12, "outside": 0.03}
-HARD_KINDS: Kinds = {
-    "scene": 0.42,
-    "print": 0.14,
-    "change": 0.2,
-    "clip": 0.06,
-    "quote": 0.16,
-    "outside": 0.02,
-}
-
-
-LAST_KINDS: Kinds = {
-    "scene": 0.54,
-    "quote": 0.24,
-    "change": 0.12,
-    "print": 0.05,
-    "clip": 0.03,
-    "outside": 0.02,
-}
-
-
-AGAIN_KINDS: Kinds = {
-    "scene": 0.46,
-    "change": 0.2,
-    "quote": 0.18,
-    "print": 0.1,
-    "clip": 0.04,
-    "outside": 0.02,
-}
-
-
-def plan(scale: float = 1.0) -> list[Phase]:
-    """The phases; scale: of all step counts, for a quick trial."""
-    pictures, words = Stage(turns=1, size=1.6), Stage(size=0.6)
-    easy, whole = Stage(most=2), Stage()
-    phases = [
-        Phase("look", 2400, WARM_KINDS, pictures, 0.02, answers=False, final_lr=0.2),
-        Phase("quote", 600, {"quote": 0.9, "outside": 0.1}, words, 0.02, final_lr=0.5),
-        Phase("easy", 1500, ALL_KINDS, easy, 0.01, together=2, vision=0.5, final_lr=1.0),
-        Phase("letters", 1600, LETTERS, pictures, 0.015, answers=False, together=2, final_lr=0.2),
-        Phase("answer", 9500, HARD_KINDS, whole, 0.004, together=2, vision=0.5, final_lr=0.2),
-        Phase("polish", 1000, HARD_KINDS, whole, 0.0012, together=2, vision=0.5),
-        Phase("places", 1250, LAST_KINDS, whole, 0.002, together=2, vision=0.5),
-        Phase("again", 7500, AGAIN_KINDS, Stage(large=0.35), 0.004, together=2, vision=0.5),
-    ]
-    return [replace(phase, steps=max(1, round(phase.steps * scale))) for phase in phases]
