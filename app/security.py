@@ -38,7 +38,7 @@ CSP = "; ".join(
         "frame-src 'self' blob:",
         "frame-ancestors 'none'",
         "base-uri 'self'",  # not 'none': Gradio sets <base>
-        "form-action 'self'",
+        "form-action 'none'",  # a form in an answer would send this app's own orders
     )
 )
 HEADERS = (

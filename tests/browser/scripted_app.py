@@ -34,7 +34,7 @@ from mlx_backend import (
 )
 from mlx_backend.fake import Step
 
-LONG = 120  # words of a long answer, 30 ms each: time enough to reload in the middle
+LONG = 200  # words of a long answer, 30 ms each: time enough to reload in the middle
 HOSTILE = (
     "![leak](TRACKER/pixel.png?leak=1) <img src='TRACKER/2.png' onerror=\"window.pwned='img'\"> "
     "<script>window.pwned='script'</script> <iframe src='TRACKER/frame'></iframe> "

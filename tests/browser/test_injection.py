@@ -215,6 +215,28 @@ def test_an_answer_does_nothing(
     assert list((app.home / "exchange").iterdir()) == []
 
 
+def test_an_answer_never_covers_the_window_nor_sends_a_form(
+    app: Any, open_page: Open, attacker: Attacker, tmp_path: Path
+) -> None:
+    page = open_page(app.start())
+    address = page.url
+    send(page, f"say cover {attacker.address}")
+    answered(page)
+    page.locator("#latest .thought-group .title").click()
+    expect(page.locator("#latest .bot-row").get_by_text("over it").first).to_be_attached()
+    on_top = """(place) => { const box = document.querySelector(place).getBoundingClientRect();
+      const top = document.elementFromPoint(box.x + box.width / 2, box.y + box.height / 2);
+      return top === null || top.closest(place) !== null; }"""
+    for place in ("#box", "#new-chat", "#top", "#latest .user-row", "#latest .thought-group .title"):
+        assert page.evaluate(on_top, place), place
+    button = page.locator("#latest .bot-row form button")
+    expect(button).to_have_count(2)  # in the reasoning and in the answer
+    button.last.dispatch_event("click")
+    page.wait_for_timeout(500)  # where it would lead
+    assert page.url.split("?")[0] == address.split("?")[0]
+    assert "/import" not in (tmp_path / "reached.txt").read_text()
+
+
 def test_a_link_that_is_followed_does_not_say_where_it_stood(app: Any, browser: Browser) -> None:
     context = browser.new_context()
     page = context.new_page()
