@@ -33,9 +33,22 @@ from mlx_backend import Answer, FakeEngine, Request
 from mlx_backend.fake import Step
 
 RATE = 50  # tokens a second
-VOCABULARY = (
-    "harbour lantern market marble river copper window garden winter signal mirror paper 发票 总额".split()
-)
+VOCABULARY = [
+    "harbour",
+    "lantern",
+    "market",
+    "marble",
+    "river",
+    "copper",
+    "window",
+    "garden",
+    "winter",
+    "signal",
+    "mirror",
+    "paper",
+    "发票",
+    "总额",
+]
 
 
 # --- the app ---------------------------------------------------------------------------------------------
