@@ -62,22 +62,6 @@ def test_what_does_not_fit_the_files_is_told_without_them() -> None:
     assert found is not None and found["media"][0]["src"] == ""
 
 
-@pytest.mark.parametrize(
-    ("original", "final", "said"),
-    [
-        ((640, 360), (644, 364), ""),
-        ((650, 378), (644, 364), ""),
-        ((4000, 3000), (1204, 896), "shrunk"),
-        ((40, 3000), (56, 1500), "shrunk"),
-        ((20, 20), (112, 112), "enlarged"),
-    ],
-)
-def test_a_change_of_size_is_called_so_beyond_rounding(
-    original: tuple[int, int], final: tuple[int, int], said: str
-) -> None:
-    assert saw.change(original, final) == said
-
-
 def test_of_many_moments_some_are_chosen_evenly() -> None:
     assert saw.evenly([0.0, 1.0], 60) == [0.0, 1.0]
     chosen = saw.evenly([n / 2 for n in range(300)], 60)

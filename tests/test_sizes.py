@@ -142,3 +142,19 @@ def test_what_does_not_fit_says_by_how_much_and_what_helps() -> None:
     )
     assert sizes.helps((PHOTO,), (), "low", follows=True) == ["a new chat"]
     assert sizes.helps((), (), "full", follows=False) == ["a shorter message"]
+
+
+@pytest.mark.parametrize(
+    ("original", "final", "said"),
+    [
+        ((640, 360), (644, 364), ""),
+        ((650, 378), (644, 364), ""),
+        ((4000, 3000), (1204, 896), "shrunk"),
+        ((40, 3000), (56, 1500), "shrunk"),
+        ((20, 20), (112, 112), "enlarged"),
+    ],
+)
+def test_a_change_of_size_is_called_so_beyond_rounding(
+    original: tuple[int, int], final: tuple[int, int], said: str
+) -> None:
+    assert sizes.change(original, final) == said

@@ -13,9 +13,9 @@ from typing import Any, TypeGuard
 
 from app.store import Message, Part
 from app.turn import left_out
+from app.ui.sizes import change
 
 MOST = 60  # moments of one video that the page draws
-ROUNDING = 28  # pixels: sides are brought to whole cells of this size, which nobody would call shrinking
 LARGEST = 1 << 53  # whole numbers up to here are the same in the browser
 LONGEST = 1_000_000  # seconds, and the most moments of one video
 
@@ -70,14 +70,6 @@ def _one(shown: Mapping[str, Any], source: str) -> dict[str, Any]:
         "pairs": len(shown["moments"]),
         "length": shown["length"],
     }
-
-
-def change(original: Sequence[int], final: Sequence[int]) -> str:
-    """What became of a picture's size, beyond rounding. Pixels, width and height."""
-    more = [after - before for before, after in zip(original, final, strict=True)]
-    if min(more) < -ROUNDING:
-        return "shrunk"
-    return "enlarged" if max(more) > ROUNDING else ""
 
 
 def evenly(moments: Sequence[float], most: int) -> list[float]:

@@ -12,11 +12,11 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
+from app.look import FASTEST, SLOWEST
 from mlx_backend import Shown, Status
 
 WHOLE: Mapping[str, float] = MappingProxyType({})  # the look at a clip about which nothing was chosen
 GRID = 28  # pixels: every size is brought onto this grid, which alone is not called shrinking
-RATE = (0.1, 8.0)  # frames a second that may be asked for
 _MOMENT = re.compile(r"(?:(?:(\d{1,3}):)?(\d{1,4}):)?(\d{1,6}(?:[.,]\d{1,3})?)")
 NEITHER = "This is neither a picture nor a video. Remove it and send again."
 FROM_NO_TIME = "The range begins at a time like 0:05 or 65."
@@ -45,7 +45,7 @@ def look(raw: object) -> dict[str, float]:
     given = raw if isinstance(raw, Mapping) else {}
     found: dict[str, float] = {}
     if (rate := _number(given.get("fps"))) is not None:
-        found["fps"] = min(max(rate, RATE[0]), RATE[1])
+        found["fps"] = min(max(rate, SLOWEST), FASTEST)
     start = _given(given.get("from"), FROM_NO_TIME)
     end = _given(given.get("to"), TO_NO_TIME)
     if end is not None and end <= (start or 0.0):
@@ -87,7 +87,7 @@ def chip(shown: Shown, look: Mapping[str, float] = WHOLE) -> dict[str, Any]:
     cost = f"{shown.tokens:,} {'token' if shown.tokens == 1 else 'tokens'}"
     return {
         "size": size(shown),
-        "change": change(shown),
+        "change": change(shown.original, (shown.width, shown.height)),
         "cost": f"{cost} · {clip(shown, look)}" if shown.video else cost,
     }
 
@@ -102,12 +102,12 @@ def pixels(width: int, height: int) -> str:
     return f"{width}\u00a0×\u00a0{height}"  # never broken between two lines
 
 
-def change(shown: Shown) -> str:
-    """Shrunk or enlarged, where a side changes by more than the grid asks for."""
-    by = (shown.width - shown.original[0], shown.height - shown.original[1])
-    if min(by) <= -GRID:
+def change(original: Sequence[int], final: Sequence[int]) -> str:
+    """Shrunk or enlarged, where a side changes by more than the grid asks for. Width and height."""
+    by = [after - before for before, after in zip(original, final, strict=True)]
+    if min(by) < -GRID:
         return "shrunk"
-    return "enlarged" if max(by) >= GRID else ""
+    return "enlarged" if max(by) > GRID else ""
 
 
 def clip(shown: Shown, look: Mapping[str, float]) -> str:
