@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import shutil
 import signal
@@ -55,12 +56,16 @@ def answered(page: Page, words: str) -> None:
 
 
 def holding(folder: Path, *needles: bytes) -> list[Path]:
-    """The files under a folder in whose content or name one of the needles stands."""
-    return [
-        file
-        for file in folder.rglob("*")
-        if any(n in str(file).encode() or (file.is_file() and n in file.read_bytes()) for n in needles)
-    ]
+    """The files under a folder in whose content or name one of the needles stands; some may go meanwhile."""
+    paths = [Path(root, name) for root, folders, files in os.walk(folder) for name in (*folders, *files)]
+    return [path for path in paths if any(n in bytes(path) + b"\n" + content(path) for n in needles)]
+
+
+def content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:  # a folder, or gone
+        return b""
 
 
 def scratch(home: Path) -> list[Path]:
