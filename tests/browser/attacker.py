@@ -91,7 +91,8 @@ class Victim:
         with contextlib.closing(sqlite3.connect(self.app.home / "glmchat.db", timeout=10)) as db:
             rows = {table: db.execute(f"select * from {table}").fetchall() for table in TABLES}
         folders = [self.app.home / name for name in ("uploads", "blobs", "exchange")]
-        files = {str(file) for folder in folders for file in folder.rglob("*")}
+        # files alone: an empty folder that Gradio makes goes when the last page closes
+        files = {str(file) for folder in folders for file in folder.rglob("*") if file.is_file()}
         return {**rows, "files": files}
 
     def settled(self) -> None:
