@@ -23,7 +23,7 @@ SEARCH_LIMIT = 200  # characters of what is looked for
 
 class Sidebar:
     """One per app. A value: {items, older, count, active, temporary, folders, trash, trashed, rescued}, and
-    what an action or a search adds: {undo}, {asked, found}; see conversations.js."""
+    what an action or a search adds: {undo}, {asked, found, found_at}; see conversations.js."""
 
     def __init__(self, shelves: Shelves) -> None:
         self._shelves, self._store = shelves, shelves.kept.store
@@ -53,7 +53,9 @@ class Sidebar:
         words = asked[:SEARCH_LIMIT] if isinstance(asked, str) else ""
         now = time.time()
         found = [{**_line(one.conversation, now), "words": one.words} for one in self._store.search(words)]
-        return self.value(active, asked=asked, found=found)
+        # found_at: Gradio tells the page nothing of a value that equals the last one, and who clears the field
+        # and looks for the same again would wait for ever
+        return self.value(active, asked=asked, found=found, found_at=now)
 
     def act(self, event: Any) -> dict[str, Any]:
         """Do what a menu says; what to add to the next value. Unknown actions and ids do nothing."""

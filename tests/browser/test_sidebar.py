@@ -126,6 +126,15 @@ def test_search_finds_words_in_messages_and_shows_them(page: Page) -> None:
     expect(titles(page)).to_have_count(3)
 
 
+def test_the_same_words_are_found_again(page: Page) -> None:
+    search = page.get_by_role("searchbox", name="Search conversations")
+    for _ in range(3):
+        search.fill("euro")
+        expect(titles(page)).to_have_text(["The red invoice"])
+        search.fill("")
+        expect(page.locator(".conv mark")).to_have_count(0)
+
+
 def test_what_is_typed_during_a_search_is_looked_for_next(page: Page) -> None:
     held: list[Route] = []
 
