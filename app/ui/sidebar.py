@@ -53,7 +53,7 @@ class Sidebar:
         words = asked[:SEARCH_LIMIT] if isinstance(asked, str) else ""
         now = time.time()
         found = [{**_line(one.conversation, now), "words": one.words} for one in self._store.search(words)]
-        # found_at: Gradio tells the page nothing of a value that equals the last one, and who clears the field
+        # found_at: Gradio tells the page nothing of a value that equals the last one; who clears the field
         # and looks for the same again would wait for ever
         return self.value(active, asked=asked, found=found, found_at=now)
 
