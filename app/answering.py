@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import mlx_backend as backend
@@ -78,7 +78,8 @@ class Answering:
             self._reply.add(event)
             self._time(event)
             self._place(event)
-            self.live = Live(self.parts())
+            over = isinstance(event, backend.Done)  # maybe without a word: what was waited for stays
+            self.live = replace(self.live if over else Live(), parts=self.parts())
         self.publish(self.live)
 
     def _left(self, at: backend.Progress) -> float | None:

@@ -155,6 +155,25 @@
     if (event.key === 'Enter' && event.target.closest?.('#box')) pinned = true;
     if (event.key !== 'Escape' || document.querySelector(':popover-open, dialog[open]')) return;  // it closes that first
     if (phone.matches && !root.classList.contains('side-closed')) return setSidebar(false);
-    document.querySelector('#box .stop-button')?.click();
+    stop();
   });
+
+  // The stop button comes with the server's reply to Send: an Escape before that is kept until it is there.
+  const SOON = 10_000;  // ms
+  let sent = -SOON;
+  const stop = () => {
+    const button = document.querySelector('#box .stop-button');
+    if (button || performance.now() - sent > SOON) arriving.disconnect();
+    else arriving.observe(document.querySelector('#box'), { childList: true, subtree: true });
+    button?.click();
+  };
+  const arriving = new MutationObserver(stop);
+  const sending = (event) => {
+    const typed = event.key === 'Enter' && !event.shiftKey && event.target.closest?.('#box');
+    if (!typed && !event.target.closest?.('#box .submit-button, .example')) return;
+    sent = performance.now();
+    arriving.disconnect();
+  };
+  addEventListener('keydown', sending, true);
+  addEventListener('click', sending, true);
 })();

@@ -161,8 +161,13 @@ class Handlers:
                 yield question + messages.arriving(live, media), messages.waiting(live)
 
     def ended(self, conversation: str | None, request: gr.Request) -> tuple[Update, ...]:
-        """The last turn as it was stored: latest, waiting, box, acts."""
-        if not conversation or self._view.get(request.session_hash or "") != conversation:
+        """The last turn as it was stored: latest, waiting, box, acts.
+
+        What another event followed may end while this conversation is being answered: the page opens, and a
+        question is sent at once. Then its own end is still to come.
+        """
+        shown = self._view.get(request.session_hash or "")
+        if not conversation or shown != conversation or self._jobs.get(conversation):
             return (*[gr.skip()] * 4,)
         path = self._of(conversation).path(conversation)
         if path:

@@ -34,7 +34,8 @@ from mlx_backend import (
 )
 from mlx_backend.fake import Step
 
-LONG = 200  # words of a long answer, 30 ms each: time enough to reload in the middle
+# Words of a long answer, 30 ms each: time enough to reload in the middle. "on and on": to be stopped.
+LONG, ON_AND_ON = 200, 2000
 HOSTILE = (
     "![leak](TRACKER/pixel.png?leak=1) <img src='TRACKER/2.png' onerror=\"window.pwned='img'\"> "
     "<script>window.pwned='script'</script> <iframe src='TRACKER/frame'></iframe> "
@@ -90,7 +91,8 @@ def script(request: Request) -> Sequence[Step]:
     turns = sum(message.role == "user" for message in request.messages)
     media = sum(not isinstance(part, Text) for message in request.messages for part in message.content)
     if "long" in question:
-        words: list[Step] = [step for n in range(LONG) for step in (Answer(f"word{n} "), 0.03)]
+        count = ON_AND_ON if "on and on" in question else LONG
+        words: list[Step] = [step for n in range(count) for step in (Answer(f"word{n} "), 0.03)]
         return [Reasoning("A long one."), *words, Answer("the end.")]
     if "hostile" in question:
         return [Answer(HOSTILE.replace("TRACKER", re.findall(r"http://\S+", question)[0]))]

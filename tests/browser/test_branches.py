@@ -72,7 +72,7 @@ def test_an_answer_is_given_again_and_both_stay(app: Any, open_page: Open) -> No
 
 def test_a_stopped_answer_goes_on_where_it_was(app: Any, open_page: Open) -> None:
     page = open_page(app.start())
-    send(page, "long")
+    send(page, "long, on and on")
     expect(latest(page)).to_contain_text("word5", timeout=20_000)
     page.keyboard.press("Escape")
     expect(latest(page)).to_contain_text("You stopped this answer.", timeout=20_000)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 Open = Callable[..., Page]
@@ -150,7 +150,7 @@ def test_a_restart_shows_the_conversation_and_its_picture(app: Any, open_page: O
 
 def test_closing_the_app_in_the_middle_keeps_the_words(app: Any, open_page: Open) -> None:
     page = open_page(app.start())
-    send(page, "long")
+    send(page, "long, on and on")
     expect(latest(page)).to_contain_text("word9", timeout=20_000)
     assert app.stop() == 0
     page.close()
@@ -162,7 +162,7 @@ def test_closing_the_app_in_the_middle_keeps_the_words(app: Any, open_page: Open
 
 def test_stop_keeps_what_came_and_says_so(app: Any, open_page: Open) -> None:
     page = open_page(app.start())
-    send(page, "long")
+    send(page, "long, on and on")
     expect(latest(page)).to_contain_text("word5", timeout=20_000)
     page.click("#box .stop-button")
     expect(latest(page)).to_contain_text("You stopped this answer.", timeout=20_000)
@@ -180,6 +180,43 @@ def test_waiting_is_told_in_words_and_escape_stops_it(app: Any, open_page: Open)
     page.keyboard.press("Escape")
     expect(latest(page)).to_contain_text("You stopped this answer.", timeout=20_000)
     expect(page.locator("#waiting")).to_be_hidden()
+
+
+def test_escape_before_the_stop_button_is_there_stops_the_answer(app: Any, open_page: Open) -> None:
+    page = open_page(app.start())
+    held: list[Route] | None = []
+    page.route("**/queue/join*", lambda route: route.continue_() if held is None else held.append(route))
+    send(page, "wait")
+    expect(page.locator("#box .stop-button")).to_have_count(0)
+    page.keyboard.press("Escape")
+    released, held = held, None
+    for route in released:
+        route.continue_()
+    expect(latest(page)).to_contain_text("You stopped this answer.", timeout=20_000)
+
+
+def test_a_question_sent_while_the_page_still_opens_can_be_stopped(app: Any, open_page: Open) -> None:
+    """What opens a page ends with a look at its conversation, which by then is one that is being answered."""
+    page, asked, held = open_page(app.start()), [], []
+
+    def hold(route: Route) -> None:
+        asked.append(route.request.post_data_json["data"])
+        second = asked.count([None]) == 2 and asked[-1] == [None]  # follow, then this one: ended
+        held.append(route) if second else route.continue_()
+
+    page.route("**/queue/join*", hold)
+    page.reload()
+    for _ in range(400):
+        if not held:
+            page.wait_for_timeout(50)
+    send(page, "wait")
+    expect(page.locator("#waiting")).to_contain_text("Reading…", timeout=20_000)
+    with page.expect_request("**/queue/join*"):  # what comes after it
+        held[0].continue_()
+    expect(page.locator("#box .stop-button")).to_be_visible()
+    expect(page.locator("#waiting")).to_contain_text("Reading…")
+    page.keyboard.press("Escape")
+    expect(latest(page)).to_contain_text("You stopped this answer.", timeout=20_000)
 
 
 def test_new_chat_and_back_while_an_answer_runs(app: Any, open_page: Open) -> None:
@@ -201,7 +238,7 @@ def test_new_chat_and_back_while_an_answer_runs(app: Any, open_page: Open) -> No
 
 def test_two_tabs_see_the_same_answer(app: Any, open_page: Open) -> None:
     first = open_page(app.start())
-    send(first, "long")
+    send(first, "long, on and on")
     expect(latest(first)).to_contain_text("word5", timeout=20_000)
     second = open_page(app.link())
     expect(latest(second)).to_contain_text("word10", timeout=20_000)
