@@ -332,7 +332,7 @@ def test_nonsense_in_every_field_is_left_out(here: Home, tmp_path: Path) -> None
     assert (result.conversations, len(result.skipped)) == (1, 3)
     (tree,) = here.trees()
     assert (tree.title, tree.pinned, tree.folder, tree.created_at) == ("Untitled chat", False, None, 1.0)
-    assert tree.nodes[0].parts == (Part("reasoning", "?x"), Part("text"))
+    assert tree.nodes[0].parts == (Part("reasoning", "?x", None, {"more": [1]}), Part("text"))
     last = tree.nodes[1]
     assert (last.status, last.reason, last.options, last.stats) == (
         "interrupted",
@@ -340,6 +340,29 @@ def test_nonsense_in_every_field_is_left_out(here: Home, tmp_path: Path) -> None
         {},
         {"decode_rate": 2},
     )
+
+
+@pytest.mark.parametrize("odd", ["NaN", "Infinity", "-Infinity", "1e999", "[" * 900 + "]" * 900])
+def test_a_number_that_json_does_not_know_costs_no_other(here: Home, tmp_path: Path, odd: str) -> None:
+    data = {"seconds": 2.5, "name": "a\ud800.png", "odd": "ODD", "own": {"deep": ["ODD", 1], "nothing": None}}
+    box = {"image": 0, "label": "cat", "boxes": [[1, 2, 3, 4], ["ODD", 2, 3, 4], [5, 6]]}
+    value = spoken({"type": "reasoning", "text": "hm", "data": data}, {"type": "box", "data": box})
+    value["messages"][1]["options"] = {"thinking": True, "temperature": "ODD"}
+    whole = json.dumps(ours(value)).replace('"ODD"', odd)
+    (tmp_path / "x.json").write_text(whole)
+    assert here.take(tmp_path / "x.json").conversations == 1
+    (tree,) = here.trees()
+    thought, places = tree.nodes[0].parts
+    assert (thought.data["seconds"], thought.data["name"]) == (2.5, "a?.png")
+    assert (places.data["image"], places.data["label"]) == (0, "cat")
+    assert tree.nodes[1].options["thinking"] is True
+    if not odd.startswith("["):
+        assert (thought.data["own"], "odd" in thought.data) == ({"deep": [None, 1], "nothing": None}, False)
+        assert places.data["boxes"] == [[1, 2, 3, 4], [5, 6]]
+        assert tree.nodes[1].options == {"thinking": True}
+    kept = [*(part.data for part in tree.nodes[0].parts), tree.nodes[1].options]
+    assert json.loads(json.dumps(kept, allow_nan=False)) == kept
+    assert here.take(tmp_path / "x.json").already_there == 1
 
 
 @pytest.mark.parametrize(

@@ -149,6 +149,8 @@ def _part(part: dict[str, Any]) -> Part | File:
 def _data(value: Any) -> dict[str, Any]:
     """What is known of a part. Names that the app reads hold what it expects, or are left out."""
     data = _object(value)
+    if isinstance(data.get("boxes"), list):
+        data["boxes"] = [box for box in data["boxes"] if _place(box)]
     right: dict[str, Callable[[Any], bool]] = {
         "name": lambda v: isinstance(v, str) and v != "",
         "media_type": lambda v: isinstance(v, str) and v in EXTENSIONS,
@@ -157,7 +159,7 @@ def _data(value: Any) -> dict[str, Any]:
         "kind": lambda v: isinstance(v, str),
         "image": lambda v: isinstance(v, int) and 0 <= v < 1e6,
         "label": lambda v: isinstance(v, str),
-        "boxes": lambda v: isinstance(v, list) and all(map(_place, v)),
+        "boxes": lambda v: isinstance(v, list),
     }
     if isinstance(data.get("name"), str):
         data["name"] = file_name(data["name"])
@@ -170,15 +172,32 @@ def _place(box: Any) -> bool:
 
 
 def _object(value: Any) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        return {}
-    try:
-        plain = json.dumps(value, allow_nan=False)
-    except (ValueError, RecursionError):
-        return {}
-    if len(plain) > MAX_DATA:
-        return {}
-    return value if "\\ud" not in plain else dict(json.loads(storable(json.dumps(value, ensure_ascii=False))))
+    """What of a JSON object can be stored and read back: value by value, so that a bad one costs no other."""
+    held: dict[str, Any] = {}
+    left = MAX_DATA
+    for name, one in value.items() if isinstance(value, dict) else ():
+        try:
+            plain = json.dumps(_finite({name: one}), ensure_ascii=False, allow_nan=False)
+        except (ValueError, RecursionError):  # nested deeper than any data
+            continue
+        if len(plain) <= left:
+            held |= json.loads(storable(plain))
+            left -= len(plain)
+    return held
+
+
+def _finite(value: Any) -> Any:
+    """The value without NaN and infinities, which Python reads and writes but JSON does not know: left out of
+    objects, None in lists, where a place has a meaning."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, list):
+        return [_finite(one) for one in value]
+    if isinstance(value, dict):
+        return {
+            name: good for name, one in value.items() if (good := _finite(one)) is not None or one is None
+        }
+    return value
 
 
 def _stats(value: Any) -> dict[str, Any]:
