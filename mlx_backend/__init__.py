@@ -3,6 +3,13 @@
 These are all the names the app may import from here. None of them imports MLX: that happens in the worker.
 """
 
+from .budget import (
+    best,
+    first_change,
+    largest_context,
+    plan,
+)
+from .device import imagined, this_machine
 from .engine import Engine, EngineLike
 from .errors import (
     BackendError,
@@ -15,6 +22,7 @@ from .errors import (
 )
 from .fake import FakeEngine
 from .reply import Reply
+from .sizes import Calibration, Item, Machine, Plan, Remedy, Setup, Shape, Weights
 from .types import (
     Answer,
     Boxed,
@@ -41,13 +49,26 @@ from .types import (
     ToolCall,
     Video,
 )
+from .weighing import (
+    LADDER,
+    RECIPES,
+    Recipe,
+    shape_of_config,
+    shape_of_folder,
+    weigh_config,
+    weigh_folder,
+    weigh_headers,
+)
 
 __all__ = [
+    "LADDER",
+    "RECIPES",
     "Answer",
     "BackendError",
     "BadMedia",
     "Boxed",
     "Boxes",
+    "Calibration",
     "ContextTooLong",
     "Done",
     "Engine",
@@ -56,21 +77,28 @@ __all__ = [
     "Event",
     "FakeEngine",
     "Image",
+    "Item",
+    "Machine",
     "Measured",
     "Message",
     "ModelBroken",
     "ModelMissing",
     "OutOfMemory",
     "Part",
+    "Plan",
     "Progress",
     "Reason",
     "Reasoning",
+    "Recipe",
+    "Remedy",
     "Reply",
     "Request",
     "Rethink",
     "Role",
     "Sampling",
     "Saw",
+    "Setup",
+    "Shape",
     "Shown",
     "Stage",
     "Stats",
@@ -78,4 +106,16 @@ __all__ = [
     "Text",
     "ToolCall",
     "Video",
+    "Weights",
+    "best",
+    "first_change",
+    "imagined",
+    "largest_context",
+    "plan",
+    "shape_of_config",
+    "shape_of_folder",
+    "this_machine",
+    "weigh_config",
+    "weigh_folder",
+    "weigh_headers",
 ]

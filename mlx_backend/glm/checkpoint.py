@@ -11,6 +11,7 @@ import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from mlx_backend.errors import ModelBroken, ModelMissing
 from mlx_backend.glm.config import read_json
@@ -36,13 +37,17 @@ def find_tensors(folder: Path) -> Mapping[str, Tensor]:
     if not folder.is_dir():
         raise ModelMissing(str(folder))
     tensors: dict[str, Tensor] = {}
-    for file in _weight_files(folder):
+    for file in weight_files(folder):
         for name, nbytes in read_header(file).items():
             tensors[name] = Tensor(file, nbytes)
     return tensors
 
 
-def _weight_files(folder: Path) -> list[Path]:
+def weight_files(folder: Path) -> list[Path]:
+    """The safetensors files of a checkpoint, as its index names them.
+
+    Raises ModelMissing for absent files, ModelBroken for an index that cannot be read.
+    """
     if (folder / INDEX).is_file():
         shards = read_json(folder / INDEX).get("weight_map")
         if not isinstance(shards, dict) or not all(isinstance(name, str) for name in shards.values()):
@@ -60,7 +65,13 @@ def _weight_files(folder: Path) -> list[Path]:
 
 
 def read_header(file: Path) -> dict[str, int]:
-    """Tensor names and their sizes in bytes.
+    """Tensor names and their sizes in bytes. Raises ModelBroken as read_entries does."""
+    spans = {name: entry["data_offsets"] for name, entry in read_entries(file).items()}
+    return {name: int(end) - int(begin) for name, (begin, end) in spans.items()}
+
+
+def read_entries(file: Path) -> dict[str, dict[str, Any]]:
+    """What a safetensors file's header says of each tensor: its dtype, shape and data_offsets.
 
     Raises ModelBroken when the file is no safetensors file or shorter than its header says.
     Source: the format's description, 8 bytes of little-endian header length, JSON, then the data.
@@ -73,9 +84,8 @@ def read_header(file: Path) -> dict[str, int]:
             raise ModelBroken(str(file), "is no safetensors file, or was cut short in its header.")
         try:
             header = json.loads(stream.read(length))
-            spans = {n: entry["data_offsets"] for n, entry in header.items() if n != "__metadata__"}
-            ends = [int(end) for _, end in spans.values()]
-            sizes = {name: int(end) - int(begin) for name, (begin, end) in spans.items()}
+            entries = {name: entry for name, entry in header.items() if name != "__metadata__"}
+            ends = [int(end) for _, end in (entry["data_offsets"] for entry in entries.values())]
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise ModelBroken(str(file), "has a header that cannot be read.") from error
     expected = 8 + length + max(ends, default=0)
@@ -84,4 +94,4 @@ def read_header(file: Path) -> dict[str, int]:
             str(file),
             f"is cut short: {size:,} of {expected:,} bytes are there. Download the file again.",
         )
-    return sizes
+    return entries

@@ -96,10 +96,17 @@ def read_config(folder: Path) -> Config:
     Raises ModelMissing or ModelBroken naming the file and the field.
     """
     path = folder / "config.json"
-    raw = read_json(path)
+    return parse_config(read_json(path), str(path))
+
+
+def parse_config(raw: Mapping[str, Any], path: str) -> Config:
+    """The object of a config.json in any of its three forms. path: what errors call it.
+
+    Raises ModelBroken naming the field.
+    """
     if raw.get("model_type") != ARCHITECTURE:
         raise ModelBroken(
-            str(path),
+            path,
             f"is a {raw.get('model_type')!r} model; this app runs GLM-4.5V ({ARCHITECTURE!r}) only.",
         )
     try:
@@ -109,9 +116,9 @@ def read_config(folder: Path) -> Config:
             quantization=raw.get("quantization") or raw.get("quantization_config") or {},
         )
     except KeyError as error:
-        raise ModelBroken(str(path), f"has no field {error.args[0]!r}.") from error
+        raise ModelBroken(path, f"has no field {error.args[0]!r}.") from error
     except (TypeError, ValueError) as error:
-        raise ModelBroken(str(path), f"holds a value that makes no sense ({error}).") from error
+        raise ModelBroken(path, f"holds a value that makes no sense ({error}).") from error
 
 
 def _text(raw: Mapping[str, Any]) -> TextConfig:

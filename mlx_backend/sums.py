@@ -1,0 +1,173 @@
+"""The sum: what a choice of model and settings takes, line by line, and whether it fits a machine.
+
+Knows: arithmetic over sizes. Weights and keys and values are exact; what a computation holds for a moment is
+modelled in transient.py and corrected by a measurement on this machine (Calibration).
+Does not know: files, configs, MLX, how a computer is asked (weighing.py and device.py), what to change.
+
+    peak    = weights + keys and values + vectors of pictures + max(prefill, pictures)    what MLX reports
+    metal   = peak + freed buffers that MLX keeps                                         what the GPU holds
+    process = metal + Python, tokenizer, Metal itself                                     what we hold
+
+It fits when metal is within 97 % of the working set macOS grants the GPU, and process within what other
+programs and macOS leave.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from .sizes import (
+    COMFORT,
+    EDGE,
+    MODELLED,
+    OVERHEAD,
+    STEP,
+    Calibration,
+    Item,
+    Machine,
+    Plan,
+    Setup,
+    Shape,
+    Weights,
+    both,
+)
+from .transient import prefill_bytes, vision_bytes
+
+DEFAULT = Setup()
+
+
+# --- the parts -------------------------------------------------------------------------------------------
+
+
+def kv_bytes_per_token(shape: Shape, kv_bits: int | None = None) -> int:
+    """Of all layers together. Quantized: a scale and a bias per group of 64 or 32 numbers."""
+    numbers = 2 * shape.layers * shape.kv_heads * shape.head_dim
+    if kv_bits is None:
+        return numbers * shape.item
+    group = 64 if shape.head_dim % 64 == 0 else 32
+    return numbers * kv_bits // 8 + numbers // group * 2 * shape.item
+
+
+def kv_tokens(lengths: Sequence[int], start: int = 0) -> int:
+    """Tokens for which keys and values have room after `lengths` tokens came in turn, behind `start`.
+
+    Room grows when it is used up: by whole steps for what came, behind exactly what was there.
+    """
+    used, room = start, -(-start // STEP) * STEP
+    for length in lengths:
+        if used + length > room:
+            room = used + -(-length // STEP) * STEP
+        used += length
+    return room
+
+
+def kv_bytes(shape: Shape, context: int, kv_bits: int | None = None) -> int:
+    """For `context` tokens, the step included."""
+    return -(-context // STEP) * STEP * kv_bytes_per_token(shape, kv_bits)
+
+
+def vector_bytes(shape: Shape, setup: Setup) -> int:
+    """Vectors of pictures: those of this prompt, and kept ones up to the bound."""
+    if not setup.vision:
+        return 0
+    here = setup.context if setup.picture_tokens is None else setup.picture_tokens
+    own = here * shape.hidden * shape.item
+    return own if setup.picture_tokens is not None else min(own, setup.kept)
+
+
+def weight_items(weights: Weights, setup: Setup) -> list[Item]:
+    away = round(weights.experts * (1 - setup.experts_share))
+    items = [Item("weights of the language model", weights.text - away, weights.exact and not away)]
+    if setup.vision:
+        items.append(Item("weights of the vision tower", weights.vision, weights.exact))
+    return items
+
+
+def items_of(
+    shape: Shape, weights: Weights, setup: Setup, calibration: Calibration = MODELLED
+) -> tuple[Item, ...]:
+    """The sum, line by line; the last two lines are outside MLX's own peak."""
+    prefill = prefill_bytes(shape, setup.context, setup.chunk, setup.kv_bits, calibration)
+    seeing = vision_bytes(shape, setup.patches, calibration) if setup.vision and setup.patches else 0
+    larger = "looking at a picture" if seeing > prefill else "reading a prompt"
+    return (
+        *weight_items(weights, setup),
+        Item("keys and values", kv_bytes(shape, setup.context, setup.kv_bits), True),
+        Item("vectors of pictures", vector_bytes(shape, setup), True),
+        Item(f"while {larger}", max(prefill, seeing), False),
+        Item("buffers MLX keeps", setup.cache_limit, True),
+        Item("Python and Metal", OVERHEAD, False),
+    )
+
+
+# --- the verdict -----------------------------------------------------------------------------------------
+
+
+def judge(
+    shape: Shape,
+    weights: Weights,
+    machine: Machine,
+    setup: Setup,
+    calibration: Calibration = MODELLED,
+    share: float = EDGE,
+) -> Plan:
+    """The sum and whether it fits, without remedies."""
+    items = items_of(shape, weights, setup, calibration)
+    peak = sum(item.bytes for item in items[:-2])
+    metal, process = peak + items[-2].bytes, peak + items[-2].bytes + items[-1].bytes
+    limit = int(machine.working_set * share)
+    fits = metal <= limit and process <= machine.room
+    tight = fits and metal > int(machine.working_set * COMFORT)
+    why = _why(items, metal, process, limit, machine)
+    return Plan(setup, weights, machine, items, peak, metal, process, limit, machine.room, fits, tight, why)
+
+
+def _why(items: Sequence[Item], metal: int, process: int, limit: int, machine: Machine) -> str:
+    whose = "the GPU" if machine.gpu else "this computer"
+    alone = sum(item.bytes for item in items if item.name.startswith("weights"))
+    if alone > limit:
+        return f"The weights alone take {both(alone)}; {whose} may hold {both(limit)}."
+    if metal > limit:
+        return f"It takes {both(metal)} at most; {whose} may hold {both(limit)}."
+    if process > machine.room:
+        used = f"other programs use {both(machine.others)} now and " if machine.others else ""
+        return (
+            f"It takes {both(process)} with Python; of {both(machine.physical)} of memory {used}"
+            f"{both(machine.reserve)} are left to the system, so {both(machine.room)} are free."
+        )
+    return f"It takes {both(metal)} at most of the {both(limit)} that {whose} may hold."
+
+
+def largest_context(
+    shape: Shape,
+    weights: Weights,
+    machine: Machine,
+    setup: Setup = DEFAULT,
+    calibration: Calibration = MODELLED,
+    share: float = EDGE,
+) -> int:
+    """The longest context in whole steps of 256 tokens that fits, up to the model's; 0 where none does."""
+    low, high = 0, shape.max_context // STEP
+    while low < high:
+        middle = (low + high + 1) // 2
+        tried = replace(setup, context=middle * STEP)
+        if judge(shape, weights, machine, tried, calibration, share).fits:
+            low = middle
+        else:
+            high = middle - 1
+    return low * STEP
+
+
+def together(grids: Sequence[tuple[int, int, int]], batch: int = 8192) -> int:
+    """Patches the vision tower computes at once for pictures of these grids (1, rows, columns), at most.
+
+    Equal grids that stand behind one another are computed together up to `batch` patches: see glm/vision.py.
+    """
+    most, run, last = 0, 0, (0, 0, 0)
+    for grid in grids:
+        size = grid[1] * grid[2]
+        fits = grid == last and run + size <= max(batch, size)
+        run, last = (run + size if fits else size), grid
+        most = max(most, run)
+    return most
