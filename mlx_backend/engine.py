@@ -225,7 +225,7 @@ def _replies(worker: Worker, number: int, doing: str) -> Iterator[Event | Loaded
             yield None
             continue
         if reply is None:
-            raise EngineStopped(worker.exit_code, doing)
+            raise EngineStopped(worker.exit_code, doing, worker.last_words)
         of, what = reply
         if of != number and not (isinstance(what, Progress) and what.stage == "load"):
             continue

@@ -6,12 +6,15 @@ BackendError
 ├── BadMedia          a picture or video cannot be used       .name, .problem
 ├── ContextTooLong    the request exceeds the context         .tokens, .limit
 ├── OutOfMemory       predicted or real                       .needed, .available: bytes
-└── EngineStopped     the worker process is gone              .exit_code
+├── EngineStopped     the worker process is gone              .exit_code, .kind
+└── DownloadFailed    a model could not be fetched or checked .kind
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+
+from .explained import explain
 
 
 class BackendError(Exception):
@@ -93,16 +96,32 @@ class OutOfMemory(BackendError):
 
 
 class EngineStopped(BackendError):
-    """The worker process is gone; the next request starts a new one."""
+    """The worker process is gone; the next request starts a new one.
 
-    def __init__(self, exit_code: int | None = None, doing: str = "") -> None:
+    log: the end of what it said. kind: what it was, as explained.py names it.
+    """
+
+    def __init__(self, exit_code: int | None = None, doing: str = "", log: str = "") -> None:
         how = f"signal {-exit_code}" if exit_code is not None and exit_code < 0 else f"exit code {exit_code}"
         during = f" while {doing}" if doing else ""
-        super().__init__(
-            f"The model process stopped{during} ({how}). What was answered so far is kept. "
-            "Ask again: the model is loaded anew."
-        )
+        found = explain(exit_code, log)
+        why = f" {found.why}" if found.why else ""
+        kept = f"What was answered so far is kept. {found.change}"
+        super().__init__(f"The model process stopped{during} ({how}).{why} {kept}")
         self.exit_code = exit_code
+        self.kind = found.kind
+
+
+class DownloadFailed(BackendError):
+    """A model could not be fetched, checked or deleted.
+
+    kind: network or busy (again later), refused (by the hub), missing (there), disk (room or rights), damaged (wrong
+    content), unsafe (what the hub says cannot be believed), stopped (the process is gone).
+    """
+
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
 
 
 def closing() -> BackendError:

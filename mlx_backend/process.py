@@ -28,6 +28,7 @@ from .errors import BackendError
 from .types import Done, Event, Request
 
 RESPONDER = "mlx_backend.respond:Responder"
+WORDS = 65_536  # bytes of a log's end; a dump of all threads stands behind what a process died of
 LOG_BYTES = 1_000_000  # a log that has grown past this is kept once, as NAME.1, and begun anew
 # -P: a file of the person's working folder must not pass for a module of ours.
 COMMAND = [sys.executable, "-P", "-X", "faulthandler", "-m"]
@@ -63,6 +64,7 @@ class Worker:
     replies: what the worker said; None when it is gone, after which `exit_code` is known.
     folder: the checkpoint it was told to load; a worker loads only one in its life.
     jobs: what it was told and has not ended, by number.
+    last_words: the end of its log, once it is gone; "" where it has none.
     """
 
     def __init__(self, log: Path | None, responder: str) -> None:
@@ -70,9 +72,11 @@ class Worker:
         self.folder: Path | None = None
         self.facts: Facts | None = None
         self.jobs: dict[int, Verb] = {}
+        self.last_words = ""
         self._cancelled = 0
         self._numbers = itertools.count(1)
         self._sending = threading.Lock()
+        self._log, self._log_begin = log, _length(log)
         self._process, self._pipe = start_child(log, "mlx_backend.worker", responder)
         self._reader = threading.Thread(target=self._read, name="worker-reader", daemon=True)
         self._reader.start()
@@ -145,6 +149,7 @@ class Worker:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+        self.last_words = _end_of(self._log, self._log_begin)
 
     def _take(self, reply: Reply) -> None:
         number, what = reply
@@ -184,6 +189,25 @@ def _opened(log: Path | None) -> Iterator[IO[Any] | int]:
         log.replace(log.with_name(log.name + ".1"))
     with log.open("ab") as file:
         yield file
+
+
+def _length(log: Path | None) -> int:
+    try:
+        return log.stat().st_size if log else 0
+    except OSError:
+        return 0
+
+
+def _end_of(log: Path | None, begin: int) -> str:
+    """What was added to a log since it had `begin` bytes, at most WORDS of it."""
+    size = _length(log)
+    if log is None or not size:
+        return ""
+    start = begin if size >= begin else 0  # shorter than it was: it was begun anew meanwhile
+    with contextlib.suppress(OSError), log.open("rb") as file:
+        file.seek(max(start, size - WORDS))
+        return file.read().decode("utf-8", "replace")
+    return ""
 
 
 def _environment() -> dict[str, str]:

@@ -26,6 +26,7 @@ from queue import SimpleQueue
 from typing import Protocol
 
 from .errors import BackendError
+from .explained import explain_message
 from .process import LOG_BYTES, Command, Facts, Loaded, Outcome
 from .types import Done, Event, Request
 
@@ -132,6 +133,8 @@ class Desk:
 
 
 def _plain(error: Exception) -> BackendError:
+    if known := explain_message(f"{type(error).__name__}: {error}"):
+        return BackendError(f"{known.why} What was answered so far is kept. {known.change}")
     return BackendError(
         f"The model process met an error of its own ({type(error).__name__}: {error}). What was answered so "
         "far is kept. Ask again, perhaps with less in the question; the details are in worker.log."

@@ -34,7 +34,8 @@ def produced(store: Store, blobs: Blobs, folder: Path) -> Iterator[str]:
         yield from acts.cost(answer).split(" · ")
     yield str(Imported(1, 1, ("x",), 1, True))
     yield str(Imported(2, 2, ("x",), 2))
-    yield from map(str, (EngineStopped(-9, "answering"), EngineStopped(1), EngineStopped(1, "starting")))
+    for code, doing in ((-9, "answering"), (-9, ""), (1, ""), (1, "starting")):
+        yield str(EngineStopped(code, doing))
     yield from map(str, (ModelMissing("f"), ModelMissing("f", ["a"]), ModelMissing("f", ["a", "b"])))
     yield from map(str, (OutOfMemory(1, 2), ContextTooLong(1, 2)))
     yield from refusals(store, blobs, folder)

@@ -5,6 +5,7 @@ max_tokens. What it does beside that is the last message's text: see `respond`.
 """
 
 import os
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -39,6 +40,12 @@ class SlowResponder:
         if said == "raise":
             raise ValueError("no such thing")
         if said == "abort":
+            os.abort()
+        if said.startswith("raise: "):
+            raise RuntimeError(said.removeprefix("raise: "))
+        if said.startswith("metal: "):  # what macOS says when a Metal error is thrown where nobody catches it
+            words = f"libc++abi: terminating due to uncaught exception of type std::runtime_error: {said[7:]}"
+            print(words, file=sys.stderr, flush=True)
             os.abort()
         if said == "print":
             print("x" * 2_000_000)
