@@ -19,6 +19,7 @@ import hmac
 import secrets
 import threading
 from dataclasses import dataclass, field
+from html import escape
 from pathlib import Path
 from urllib.parse import parse_qsl, urlencode
 
@@ -51,6 +52,7 @@ HEADERS = (
 )
 OPEN_PATHS = frozenset({"/healthz"})  # says only that something is alive
 LINK_PATH = "/link"  # where a second start of the app asks for a fresh one-time link, with the owner's key
+HOP = '<!doctype html><title>GLM Chat</title><meta http-equiv="refresh" content="0; url={}">'
 CLOSED_PAGE = Path(__file__).resolve().parent.parent / "assets" / "closed.html"
 
 
@@ -154,13 +156,16 @@ class Guard:
             await _plain(send, 403, "Not for fetching ahead.")
             return True
         redeemed = self.keys.redeem(token)
-        if not redeemed and not self._has_cookie(headers):
+        from_a_page = headers.get("sec-fetch-site") == "cross-site"
+        if not redeemed and not from_a_page and not self._has_cookie(headers):
             return False
+        window = "/" + (f"?{urlencode(query)}" if query else "")
         cookie = f"{self.cookie}={self.keys.cookie}; HttpOnly; SameSite=Strict; Path=/"
-        more = [("location", "/" + (f"?{urlencode(query)}" if query else ""))]
-        if redeemed:
-            more.append(("set-cookie", cookie))
-        await _plain(send, 303, "", more=more)
+        more = [("set-cookie", cookie)] if redeemed else []
+        if from_a_page:  # the splash page: a redirect that another page began would not carry a strict cookie
+            await _plain(send, 200, HOP.format(escape(window)), "text/html; charset=utf-8", more)
+        else:
+            await _plain(send, 303, "", more=[("location", window), *more])
         return True
 
     def _has_cookie(self, headers: dict[str, str]) -> bool:
