@@ -9,18 +9,22 @@ from .budget import (
     largest_context,
     plan,
 )
+from .catalogue import KNOWN, Known, known, unsupported
 from .device import imagined, this_machine
 from .engine import Engine, EngineLike
 from .errors import (
     BackendError,
     BadMedia,
     ContextTooLong,
+    DownloadFailed,
     EngineStopped,
     ModelBroken,
     ModelMissing,
     OutOfMemory,
 )
 from .fake import FakeEngine
+from .finding import Disk, Found, disks, find_models, hub_cache, locate, look_at
+from .hub import Download, Job, Transfer, Verification, delete_model, forget, headers
 from .reply import Reply
 from .sizes import Calibration, Item, Machine, Plan, Remedy, Setup, Shape, Weights
 from .types import (
@@ -61,6 +65,7 @@ from .weighing import (
 )
 
 __all__ = [
+    "KNOWN",
     "LADDER",
     "RECIPES",
     "Answer",
@@ -70,14 +75,20 @@ __all__ = [
     "Boxes",
     "Calibration",
     "ContextTooLong",
+    "Disk",
     "Done",
+    "Download",
+    "DownloadFailed",
     "Engine",
     "EngineLike",
     "EngineStopped",
     "Event",
     "FakeEngine",
+    "Found",
     "Image",
     "Item",
+    "Job",
+    "Known",
     "Machine",
     "Measured",
     "Message",
@@ -105,16 +116,28 @@ __all__ = [
     "Status",
     "Text",
     "ToolCall",
+    "Transfer",
+    "Verification",
     "Video",
     "Weights",
     "best",
+    "delete_model",
+    "disks",
+    "find_models",
     "first_change",
+    "forget",
+    "headers",
+    "hub_cache",
     "imagined",
+    "known",
     "largest_context",
+    "locate",
+    "look_at",
     "plan",
     "shape_of_config",
     "shape_of_folder",
     "this_machine",
+    "unsupported",
     "weigh_config",
     "weigh_folder",
     "weigh_headers",

@@ -1,0 +1,299 @@
+"""The process that fetches, checks or copies one model. Told what to do in JSON, it reports in lines of JSON.
+
+Knows: partial files, the lock, how often to try again, the order in which a model becomes whole.
+Does not know: who is watching, speeds, the app.
+
+A process of its own: it can be ended at any instant and loses nothing. While files are missing they lie in
+PLACE/.unfinished/OWNER--NAME; a file gets its name when its checksum was right, until then it ends in
+.part; the folder gets its name when all files have theirs and the manifest is written. So a half model is
+never found whole.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import IO, Any, TypeVar
+
+from mlx_backend import manifest as notes
+from mlx_backend.errors import BackendError, DownloadFailed
+from mlx_backend.finding import aside_of, home_of
+from mlx_backend.locks import locked
+from mlx_backend.manifest import MANIFEST, UNFINISHED, File, Manifest
+from mlx_backend.offline import Offline
+from mlx_backend.remote import Again, Remote
+from mlx_backend.verify import verify
+
+PATIENCE = 6  # attempts in a row that bring not one byte
+LONGEST_WAIT = 60.0
+EVERY = 0.2  # seconds between reports
+
+T = TypeVar("T")
+Tell = Callable[..., None]
+
+
+# --- one model -------------------------------------------------------------------------------------------
+
+
+class Fetching:
+    """One download into one place; `run` ends with a whole model or an error.
+
+    source: the hub. reserve: bytes of disk to leave free. pause: seconds of the first wait between attempts.
+    """
+
+    def __init__(
+        self,
+        repo: str,
+        place: Path,
+        source: Remote | Offline,
+        tell: Tell,
+        *,
+        reserve: int,
+        pause: float,
+    ) -> None:
+        self.repo, self.source, self.tell = repo, source, tell
+        self.folder, self.aside = home_of(place, repo), aside_of(place, repo)
+        self.reserve, self.pause = reserve, pause
+        self.have: dict[str, int] = {}
+        self.total = 0
+
+    def run(self) -> Path:
+        self.aside.parent.mkdir(parents=True, exist_ok=True)
+        with locked(self.aside.with_name(f"{self.aside.name}.lock"), lambda: self.tell("waiting")):
+            if not (self.folder.is_dir() and not notes.lacking(self.folder)):
+                self._complete(self._planned())
+        return self.folder
+
+    def _planned(self) -> Manifest:
+        """What is to be fetched: as noted by an earlier attempt, of the same commit; else what the hub
+        says.
+        """
+        plan = notes.read(self.aside, UNFINISHED) or notes.read(self.folder, UNFINISHED)
+        if plan is None or plan.repo != self.repo:
+            self.tell("listing")
+            plan = self._patiently(lambda: self.source.manifest(self.repo))
+        self.aside.mkdir(exist_ok=True)
+        notes.write(self.aside, plan, UNFINISHED)
+        return plan
+
+    def _complete(self, plan: Manifest) -> None:
+        self._adopt(plan)
+        self.total = plan.size
+        self.have = {file.name: self._present(file) for file in plan.files}
+        self._room(plan)
+        for file in plan.files:
+            if not (self.aside / file.name).exists():
+                self._fetch(plan, file)
+        notes.write(self.aside, replace(plan, damaged=()))
+        self._publish(plan)
+
+    def _adopt(self, plan: Manifest) -> None:
+        """Files of a half or damaged model that lies where the whole one shall lie are checked and used."""
+        if not self.folder.is_dir():
+            return
+        notes.write(self.folder, plan, UNFINISHED)
+        (self.folder / MANIFEST).unlink(missing_ok=True)
+        for file in plan.files:
+            found, part = self.folder / file.name, self._part(file)
+            # A link may lead into another program's cache, and a part is written to.
+            if file.name in plan.damaged:
+                found.unlink(missing_ok=True)
+            elif found.is_file() and not found.is_symlink() and not part.exists():
+                found.replace(part)
+
+    def _present(self, file: File) -> int:
+        for path in (self.aside / file.name, self._part(file)):
+            if path.is_file():
+                return min(path.stat().st_size, file.size)
+        return 0
+
+    def _room(self, plan: Manifest) -> None:
+        """Refuse before the first byte what cannot end well."""
+        needed, free = self.total - sum(self.have.values()), shutil.disk_usage(self.aside).free
+        if needed and free < needed + self.reserve:
+            raise DownloadFailed(
+                "disk",
+                f"{self.repo} needs {size(needed)} more on this disk and {size(self.reserve)} to stay free; "
+                f"{size(free)} are free. Nothing was fetched. Make room, or choose another disk.",
+            )
+
+    def _publish(self, plan: Manifest) -> None:
+        """Give the whole model its name: by one rename, or file by file where its folder is there already."""
+        self.folder.parent.mkdir(parents=True, exist_ok=True)
+        if self.folder.is_dir():
+            for name in [*(file.name for file in plan.files), MANIFEST]:
+                (self.aside / name).replace(self.folder / name)
+            (self.folder / UNFINISHED).unlink(missing_ok=True)
+            shutil.rmtree(self.aside)
+        else:
+            (self.aside / UNFINISHED).unlink(missing_ok=True)
+            self.aside.replace(self.folder)
+        notes.sync(self.folder)
+        notes.sync(self.folder.parent)
+
+    # --- one file ----------------------------------------------------------------------------------------
+
+    def _part(self, file: File) -> Path:
+        return self.aside / f"{file.name}.part"
+
+    def _fetch(self, plan: Manifest, file: File) -> None:
+        part = self._part(file)
+        for _ in range(2):
+            self._receive(plan, file, part)
+            if notes.intact(part, file, lambda _: self._report("checking", file)):
+                part.replace(self.aside / file.name)
+                return
+            part.unlink()
+            self.have[file.name] = 0
+        raise DownloadFailed(
+            "damaged",
+            f"{file.name} came twice with a wrong checksum from {self.source.endpoint}. It was "
+            f"thrown away, and the "
+            "model is not used. The rest is kept; try again later or from another mirror.",
+        )
+
+    def _receive(self, plan: Manifest, file: File, part: Path) -> None:
+        """Until the part has the size of the file: ask for what is missing, as often as it brings
+        something.
+        """
+        with part.open("ab") as out:
+            if out.tell() > file.size:
+                out.truncate(0)
+            while out.seek(0, os.SEEK_END) < file.size:
+                self._patiently(lambda: self._ask(plan, file, out), lambda: out.seek(0, os.SEEK_END))
+            out.flush()
+            os.fsync(out.fileno())
+
+    def _ask(self, plan: Manifest, file: File, out: IO[bytes]) -> None:
+        start = have = out.seek(0, os.SEEK_END)
+        with self.source.stream(self.repo, plan.commit, file.name, start) as (at, pieces):
+            for piece in pieces:
+                # A hub that ignores ranges begins anew: what is here already is passed over.
+                fresh = piece[max(have - at, 0) : file.size - at]
+                at += len(piece)
+                out.write(fresh)
+                have += len(fresh)
+                self.have[file.name] = have
+                self._report("fetching", file)
+                if have == file.size:
+                    return  # whatever else comes is not part of the file
+        if have == start:
+            raise Again("network", f"{self.source.endpoint} ended the connection without sending anything.")
+
+    def _patiently(self, ask: Callable[[], T], mark: Callable[[], int] = lambda: 0) -> T:
+        """Ask again, after growing waits, until it works or brings nothing for too long. mark: what is
+        there.
+        """
+        quiet, before = 0, mark()
+        while True:
+            try:
+                return ask()
+            except Again as error:
+                quiet, before = (0, mark()) if mark() > before else (quiet + 1, before)
+                if quiet >= PATIENCE:
+                    raise DownloadFailed(
+                        error.kind,
+                        f"{error} It was tried {PATIENCE} times. What was fetched is kept; try "
+                        f"again to go on.",
+                    ) from None
+                self._wait(max(min(error.after, LONGEST_WAIT), self.pause * 2.0 ** (quiet - 1)))
+
+    def _wait(self, seconds: float) -> None:
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0:
+            self.tell("retrying", done=sum(self.have.values()), total=self.total)
+            time.sleep(min(left, 0.5))
+
+    def _report(self, state: str, file: File) -> None:
+        self.tell(state, done=sum(self.have.values()), total=self.total, file=file.name)
+
+
+def size(count: int) -> str:
+    """Bytes as a person reads them. GB = 1e9 bytes."""
+    return f"{count / 1e9:,.1f} GB" if count >= 1e8 else f"{count / 1e6:,.1f} MB"
+
+
+# --- the process -----------------------------------------------------------------------------------------
+
+
+class Reporter:
+    """Lines of JSON on standard output: at once where the state changes, else a few times a second."""
+
+    def __init__(self, out: IO[str]) -> None:
+        self._out, self._state, self._next = out, "", 0.0
+
+    def __call__(self, state: str, **more: Any) -> None:
+        if state == self._state and time.monotonic() < self._next:
+            return
+        self._state, self._next = state, time.monotonic() + EVERY
+        try:
+            print(json.dumps({"state": state, **more}), file=self._out, flush=True)
+        except BrokenPipeError:
+            os._exit(0)  # nobody is watching any more: what was fetched is kept
+
+
+def work(task: dict[str, Any], tell: Tell) -> None:
+    """Do the task and tell how it ended; never raises."""
+    try:
+        if task["do"] == "verify":
+            tell("done", folder=task["folder"], note=verify(Path(task["folder"]), tell))
+            return
+        source = (
+            Offline(Path(task["from"])) if task.get("from") else Remote(task["endpoint"], task["silence"])
+        )
+        fetching = Fetching(
+            task["repo"], Path(task["place"]), source, tell, reserve=task["reserve"], pause=task["pause"]
+        )
+        tell("done", folder=str(fetching.run()))
+    except DownloadFailed as error:
+        tell("failed", kind=error.kind, error=str(error))
+    except BackendError as error:
+        tell("failed", kind="damaged", error=str(error))
+    except OSError as error:
+        tell("failed", kind="disk", error=_disk(error))
+    except Exception as error:
+        tell(
+            "failed",
+            kind="stopped",
+            error=f"Something unexpected stopped it: {error!r}. What was fetched is kept.",
+        )
+
+
+def _disk(error: OSError) -> str:
+    where = error.filename or "the disk"
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return "The disk is full. What was fetched is kept; make room, then go on."
+    if error.errno == errno.EFBIG:
+        return (
+            "This disk takes no files of this size (FAT32 ends at 4 GB). What was fetched is kept. "
+            "Choose another "
+            "disk, or format it as APFS or exFAT."
+        )
+    if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+        return f"{where} may not be written to. Choose another folder or disk."
+    if error.errno in (errno.ENOENT, errno.EIO, errno.ENXIO):
+        return f"The disk went away or has a fault ({where}). Connect it again, then go on."
+    return f"{where}: {error.strerror or error}. What was fetched is kept."
+
+
+def _end_with_parent() -> None:
+    """The parent holds the other end of standard input and never writes: its end is the parent's."""
+    sys.stdin.buffer.read()
+    os._exit(0)
+
+
+def main() -> None:
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    work(json.loads(sys.argv[1]), Reporter(sys.stdout))
+
+
+if __name__ == "__main__":
+    main()

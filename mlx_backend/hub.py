@@ -1,0 +1,308 @@
+"""Models from the hub: download, check and delete them, as jobs that a window or a terminal can follow.
+
+Knows: the process that does the work, its reports, speeds, what may be deleted.
+Does not know: how bytes are fetched (fetch.py, remote.py), where the app keeps its models, who is watching.
+
+    job = Download("mlx-community/GLM-4.5V-4bit", into=Path("models"))   also Verification(folder)
+    job.start()                 a process of its own begins; nothing here waits for the network
+    job.progress                a Transfer, any time: state, done, total, speed, seconds_left, file, error
+    job.pause(), job.resume()   what was fetched is kept and is gone on with
+    job.cancel()                ends it and throws away what was fetched
+    job.wait(timeout)           the last Transfer, once it is over or paused
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from mlx_backend import manifest as notes
+from mlx_backend.catalogue import HUB
+from mlx_backend.errors import DownloadFailed
+from mlx_backend.finding import ASIDE, aside_of, home_of, look_at
+from mlx_backend.locks import locked
+from mlx_backend.manifest import MANIFEST, UNFINISHED
+from mlx_backend.remote import SILENCE, Remote
+
+Phase = Literal[
+    "new", "waiting", "listing", "fetching", "checking", "retrying", "paused", "done", "cancelled", "failed"
+]
+RUNNING = ("waiting", "listing", "fetching", "checking", "retrying")
+WINDOW = 10.0  # seconds that a speed is taken over
+RESERVE = 2_000_000_000  # bytes that stay free: the system, the conversations and a browser need room too
+# Small pieces of a model are not worth a second protocol, and its helper cannot be stopped in the middle.
+QUIET = {"HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "HF_HUB_DISABLE_UPDATE_CHECK": "1"}
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """How far a job is.
+
+    state: waiting (another process works on the same model), listing (asking the hub), fetching, checking
+    (reading files to compare checksums), retrying (the connection broke; it goes on by itself), paused, and
+    the three ends. done, total: bytes, those of earlier attempts included. speed: bytes per second over the
+    last seconds, 0 where unknown; seconds_left: None where unknown. file: the one worked on now. kind,
+    error: why it failed, as DownloadFailed has it. note: what else a person should know at its end.
+    """
+
+    state: Phase = "new"
+    done: int = 0
+    total: int = 0
+    speed: float = 0.0
+    seconds_left: float | None = None
+    file: str = ""
+    kind: str = ""
+    error: str = ""
+    folder: str = ""
+    note: str = ""
+
+    @property
+    def over(self) -> bool:
+        return self.state in ("done", "cancelled", "failed")
+
+    @property
+    def running(self) -> bool:
+        return self.state in RUNNING
+
+
+class Job:
+    """A process that does one task and reports; the names below may be called from any thread."""
+
+    def __init__(self, task: dict[str, Any]) -> None:
+        self._task = task
+        self._lock = threading.RLock()
+        self._process: subprocess.Popen[str] | None = None
+        self._reader: threading.Thread | None = None
+        self._now = Transfer()
+        self._marks: deque[tuple[float, int]] = deque()
+        self._ended = threading.Event()
+
+    @property
+    def progress(self) -> Transfer:
+        return self._now
+
+    def start(self) -> None:
+        """Begin, or go on after a pause or a failure. Does nothing while it runs."""
+        with self._lock:
+            if self._process is not None:
+                return
+            self._ended.clear()
+            self._marks.clear()
+            self._now = replace(self._now, state="waiting", kind="", error="", speed=0.0, seconds_left=None)
+            self._process = _spawn(self._task)
+            self._reader = threading.Thread(target=self._read, args=(self._process,), daemon=True)
+            self._reader.start()
+
+    resume = start
+
+    def pause(self) -> None:
+        """End the process; all that was fetched is kept. Returns when it is gone."""
+        self._end("paused")
+
+    def cancel(self) -> None:
+        self._end("cancelled")
+
+    def wait(self, timeout: float | None = None) -> Transfer:
+        """Until it is over or paused, or the seconds are."""
+        self._ended.wait(timeout)
+        return self._now
+
+    def _end(self, state: Phase) -> None:
+        with self._lock:
+            process, self._process = self._process, None
+            if not self._now.over:
+                self._now = replace(self._now, state=state, speed=0.0, seconds_left=None)
+        if process is not None:
+            process.kill()  # it has nothing to tidy: every instant of it can be gone on from
+            process.wait()
+        self._ended.set()
+
+    def _read(self, process: subprocess.Popen[str]) -> None:
+        assert process.stdout is not None
+        for line in process.stdout:
+            with self._lock, suppress(ValueError, TypeError):
+                if self._process is process:
+                    self._take(json.loads(line))
+        code = process.wait()
+        for pipe in (process.stdout, process.stdin):
+            if pipe is not None:
+                pipe.close()
+        with self._lock:
+            if self._process is not process:
+                return
+            self._process = None
+            if not self._now.over:
+                how = f"signal {-code}" if code < 0 else f"exit code {code}"
+                said = f"It was stopped from outside ({how}). What was fetched is kept; go on any time."
+                self._now = replace(self._now, state="failed", kind="stopped", error=said)
+            self._ended.set()
+
+    def _take(self, said: dict[str, Any]) -> None:
+        now = replace(self._now, **said)
+        if now.state != self._now.state:
+            self._marks.clear()
+        if now.state not in ("fetching", "checking"):
+            end = now.total if now.state == "done" else now.done
+            self._now = replace(now, done=end, speed=0.0, seconds_left=None)
+            return
+        self._marks.append((time.monotonic(), now.done))
+        while self._marks[-1][0] - self._marks[0][0] > WINDOW:
+            self._marks.popleft()
+        (then, before), (last, done) = self._marks[0], self._marks[-1]
+        speed = (done - before) / (last - then) if last > then else 0.0
+        left = (now.total - done) / speed if speed > 0 else None
+        self._now = replace(now, speed=speed, seconds_left=left)
+
+
+class Download(Job):
+    """One model into one place (a folder that holds models as OWNER/NAME).
+
+    endpoint: a mirror of the hub; default: HF_ENDPOINT, else the hub itself. offline: a folder that holds
+    the model already (a disk that came by hand), which is copied and checked instead. reserve: bytes of
+    disk that stay free. silence: seconds without a byte after which a connection is given up. pause:
+    seconds of the first wait between attempts.
+    """
+
+    def __init__(
+        self,
+        repo: str,
+        into: Path,
+        *,
+        endpoint: str = "",
+        offline: Path | None = None,
+        reserve: int = RESERVE,
+        silence: float = SILENCE,
+        pause: float = 1.0,
+    ) -> None:
+        if not notes.is_repo(repo):
+            raise DownloadFailed("missing", f"{repo} is no name of a repository: it must be OWNER/NAME.")
+        self.repo, self.into = repo, into.expanduser().absolute()
+        task = {"do": "download", "repo": repo, "place": str(self.into), "reserve": reserve}
+        where = endpoint or os.environ.get("HF_ENDPOINT") or HUB
+        source = {"endpoint": where, "from": str(offline.expanduser().absolute()) if offline else ""}
+        super().__init__({**task, **source, "silence": silence, "pause": pause})
+
+    @property
+    def folder(self) -> Path:
+        """Where the model is once it is whole."""
+        return home_of(self.into, self.repo)
+
+    def cancel(self) -> None:
+        """End it and throw away what was fetched. A model that is whole already stays."""
+        super().cancel()
+        if self.progress.state == "cancelled":
+            forget(self.repo, self.into)
+
+
+class Verification(Job):
+    """Read every file of a model and compare it with its checksum. Fails with the name of a damaged one."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder.expanduser().absolute()
+        super().__init__({"do": "verify", "folder": str(self.folder)})
+
+
+def _spawn(task: dict[str, Any]) -> subprocess.Popen[str]:
+    root = str(Path(__file__).resolve().parent.parent)
+    path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
+    return subprocess.Popen(
+        [sys.executable, "-P", "-m", "mlx_backend.fetch", json.dumps(task)],
+        stdin=subprocess.PIPE,  # never written to: its end tells the process that we are gone
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        env={**os.environ, **QUIET, "PYTHONPATH": path},
+        start_new_session=True,  # Ctrl-C in a terminal is for whoever started the job
+    )
+
+
+# --- at once ---------------------------------------------------------------------------------------------
+
+
+def headers(repo: str, endpoint: str = "") -> list[dict[str, Any]]:
+    """The safetensors header of each weight file of a repository, before anything is downloaded.
+
+    Asks the network, for a few hundred kB. Raises DownloadFailed.
+    """
+    return (Remote(endpoint) if endpoint else Remote()).headers(repo)
+
+
+def forget(repo: str, place: Path) -> int:
+    """Throw away what was fetched of a model that is not whole. Returns the bytes that are free again."""
+    aside = aside_of(place, repo)
+    if not aside.is_dir():
+        return 0
+    with _alone(aside, repo):
+        freed = sum(path.stat().st_size for path in aside.iterdir() if path.is_file())
+        shutil.rmtree(aside)
+    return freed
+
+
+def delete_model(folder: Path) -> int:
+    """Delete the model in this folder. Returns the bytes that are free again.
+
+    Only what the app or the model hub's own tools put there: a folder of anybody else, and files that
+    somebody put beside a model, stay. Raises DownloadFailed with the reason where nothing was deleted.
+    """
+    found = look_at(folder)
+    if folder.parent.name == "snapshots":
+        return _delete_cached(folder)
+    note = notes.read(folder, UNFINISHED) or notes.read(folder)
+    if not found.ours or note is None:
+        raise DownloadFailed(
+            "refused", f"{folder} was not put there by this app, so it was not deleted. Delete it by hand."
+        )
+    place = folder.parents[1]
+    if folder.parent.name == ASIDE:
+        return forget(note.repo, place)
+    (place / ASIDE).mkdir(exist_ok=True)
+    with _alone(aside_of(place, note.repo), note.repo):
+        freed = _delete_files(folder, note)
+    return freed + forget(note.repo, place)
+
+
+def _delete_files(folder: Path, note: notes.Manifest) -> int:
+    # First the note that it is whole: a deletion that is cut short must not leave half a model that looks
+    # whole.
+    notes.write(folder, note, UNFINISHED)
+    (folder / MANIFEST).unlink(missing_ok=True)
+    freed = 0
+    for file in note.files:
+        with suppress(FileNotFoundError):
+            freed += (folder / file.name).stat().st_size
+            (folder / file.name).unlink()
+    (folder / UNFINISHED).unlink()
+    for empty in (folder, folder.parent):
+        with suppress(OSError):  # something else lies there
+            empty.rmdir()
+    return freed
+
+
+def _delete_cached(folder: Path) -> int:
+    from huggingface_hub import scan_cache_dir  # seconds to import
+
+    plan = scan_cache_dir(folder.parents[2]).delete_revisions(folder.name)
+    plan.execute()
+    return plan.expected_freed_size
+
+
+@contextmanager
+def _alone(aside: Path, repo: str) -> Iterator[None]:
+    with ExitStack() as held:
+        try:
+            held.enter_context(locked(aside.with_name(f"{aside.name}.lock"), None))
+        except BlockingIOError:
+            busy = f"{repo} is being downloaded now. Pause that first."
+            raise DownloadFailed("busy", busy) from None
+        yield
