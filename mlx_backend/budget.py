@@ -16,7 +16,6 @@ from .sizes import (
     GB,
     GIB,
     MEGAPIXEL,
-    MODELLED,
     SMALL_CACHE,
     USEFUL_CONTEXT,
     Calibration,
@@ -66,7 +65,7 @@ def plan(
     weights: Weights,
     machine: Machine,
     setup: Setup = DEFAULT,
-    calibration: Calibration = MODELLED,
+    calibration: Calibration | None = None,
     others: Sequence[Weights] = (),
     share: float = EDGE,
 ) -> Plan:
@@ -86,7 +85,7 @@ def plan(
 def remedies(
     shape: Shape,
     failed: Plan,
-    calibration: Calibration = MODELLED,
+    calibration: Calibration | None = None,
     others: Sequence[Weights] = (),
     share: float = EDGE,
 ) -> Iterator[Remedy]:
@@ -104,7 +103,7 @@ def remedies(
 def first_change(
     shape: Shape,
     failed: Plan,
-    calibration: Calibration = MODELLED,
+    calibration: Calibration | None = None,
     others: Sequence[Weights] = (),
     share: float = EDGE,
 ) -> Remedy | None:
@@ -112,7 +111,7 @@ def first_change(
     return next(remedies(shape, failed, calibration, others, share), None)
 
 
-def _settings(shape: Shape, failed: Plan, calibration: Calibration, share: float) -> Iterator[Remedy]:
+def _settings(shape: Shape, failed: Plan, calibration: Calibration | None, share: float) -> Iterator[Remedy]:
     """Changes of the settings, whether they suffice or not."""
     setup, here = failed.setup, (failed.weights, failed.machine)
     for chunk in CHUNKS:
@@ -163,7 +162,7 @@ def _wired(failed: Plan, share: float) -> Iterator[Remedy]:
 
 
 def _several(
-    shape: Shape, failed: Plan, calibration: Calibration, others: Sequence[Weights], share: float
+    shape: Shape, failed: Plan, calibration: Calibration | None, others: Sequence[Weights], share: float
 ) -> Iterator[Remedy]:
     """All mild changes together, with the longest context that then fits; first with these weights."""
     smaller = [w for w in sorted(others, key=lambda w: -w.total) if w.total < failed.weights.total]
@@ -204,7 +203,7 @@ def best(
     shape: Shape,
     ladder: Sequence[Weights],
     machine: Machine,
-    calibration: Calibration = MODELLED,
+    calibration: Calibration | None = None,
     setup: Setup = DEFAULT,
 ) -> Plan | None:
     """What to run on this machine, or None where nothing of the ladder can be run.

@@ -20,6 +20,8 @@ OVERHEAD = 700_000_000
 CACHE, SMALL_CACHE = GB, GB // 4
 # The largest picture the published bounds let through, and one of a million pixels.
 LARGEST_PICTURE, MEGAPIXEL = 24_576, 5_120
+# Behind so many tokens a chunk is at most so long: macOS ends GPU work that blocks the screen (generate.py).
+LONG_CONTEXT, LONG_CHUNK = 32_768, 512
 CHUNKS = (2048, 1024, 512, 256, 128)
 # A window shorter than this is not worth a better quantization.
 USEFUL_CONTEXT = 32_768
@@ -67,7 +69,9 @@ class Calibration:
     source: str = "modelled"
 
 
+# Of a GPU: the model as it is. Of a processor: as measured with MLX 0.32 on x86-64, see scripts/bench memory.
 MODELLED = Calibration()
+PROCESSOR = Calibration(0.87, 1.25, fused=False, source="modelled for a processor")
 
 
 @dataclass(frozen=True)
@@ -129,6 +133,7 @@ class Setup:
     `together`. picture_tokens: of all pictures of the prompt; None: as many as the context may hold.
     kept: bound on vectors of pictures kept between turns, bytes. cache_limit: freed buffers that MLX keeps,
     bytes. vision: whether the tower is in memory. experts_share: of the experts that lie in memory at once.
+    reused: tokens of the prompt whose work is there already; None: the worst, all of it when a picture comes.
     """
 
     context: int = 65_536
@@ -140,6 +145,7 @@ class Setup:
     cache_limit: int = CACHE
     vision: bool = True
     experts_share: float = 1.0
+    reused: int | None = None
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from .sizes import (
     EDGE,
     MODELLED,
     OVERHEAD,
+    PROCESSOR,
     STEP,
     Calibration,
     Item,
@@ -32,7 +33,7 @@ from .sizes import (
     Weights,
     both,
 )
-from .transient import prefill_bytes, vision_bytes
+from .transient import chunks, layer_kv_bytes, prefill_bytes, vision_bytes
 
 DEFAULT = Setup()
 
@@ -41,12 +42,8 @@ DEFAULT = Setup()
 
 
 def kv_bytes_per_token(shape: Shape, kv_bits: int | None = None) -> int:
-    """Of all layers together. Quantized: a scale and a bias per group of 64 or 32 numbers."""
-    numbers = 2 * shape.layers * shape.kv_heads * shape.head_dim
-    if kv_bits is None:
-        return numbers * shape.item
-    group = 64 if shape.head_dim % 64 == 0 else 32
-    return numbers * kv_bits // 8 + numbers // group * 2 * shape.item
+    """Of all layers together."""
+    return shape.layers * layer_kv_bytes(shape, 1, kv_bits)
 
 
 def kv_tokens(lengths: Sequence[int], start: int = 0) -> int:
@@ -84,18 +81,47 @@ def weight_items(weights: Weights, setup: Setup) -> list[Item]:
     return items
 
 
-def items_of(
-    shape: Shape, weights: Weights, setup: Setup, calibration: Calibration = MODELLED
-) -> tuple[Item, ...]:
+def reading_bytes(shape: Shape, setup: Setup, calibration: Calibration) -> int:
+    """While a prompt of the whole context is read, beyond the keys and values it ends with."""
+    end = kv_bytes(shape, setup.context, setup.kv_bits)
+    pieces = chunks(setup.context, setup.chunk, setup.reused or 0)
+    return max(
+        (
+            kv_bytes(shape, at, setup.kv_bits) + prefill_bytes(shape, n, at, setup.kv_bits, calibration) - end
+            for n, at in pieces
+        ),
+        default=0,
+    )
+
+
+def seeing_bytes(shape: Shape, setup: Setup, calibration: Calibration) -> int:
+    """While the largest picture is looked at, beyond the keys and values the prompt ends with."""
+    if not (setup.vision and setup.patches):
+        return 0
+    there = setup.context if setup.reused is None else setup.reused
+    still = kv_bytes(shape, there, setup.kv_bits) - kv_bytes(shape, setup.context, setup.kv_bits)
+    return vision_bytes(shape, setup.patches, calibration) + still
+
+
+def passing(shape: Shape, weights: Weights, setup: Setup, calibration: Calibration) -> Item:
+    """What is held for a moment, at the worst of them."""
+    layer = 0 if weights.stacked else weights.experts // max(1, shape.layers - shape.dense_layers)
+    moments = (
+        ("while a prompt is read", reading_bytes(shape, setup, calibration)),
+        ("while a picture is looked at", seeing_bytes(shape, setup, calibration)),
+        ("while experts are stacked", layer - kv_bytes(shape, setup.context, setup.kv_bits)),
+    )
+    name, size = max(moments, key=lambda moment: moment[1])
+    return Item(name, max(0, size), False)
+
+
+def items_of(shape: Shape, weights: Weights, setup: Setup, calibration: Calibration) -> tuple[Item, ...]:
     """The sum, line by line; the last two lines are outside MLX's own peak."""
-    prefill = prefill_bytes(shape, setup.context, setup.chunk, setup.kv_bits, calibration)
-    seeing = vision_bytes(shape, setup.patches, calibration) if setup.vision and setup.patches else 0
-    larger = "looking at a picture" if seeing > prefill else "reading a prompt"
     return (
         *weight_items(weights, setup),
         Item("keys and values", kv_bytes(shape, setup.context, setup.kv_bits), True),
         Item("vectors of pictures", vector_bytes(shape, setup), True),
-        Item(f"while {larger}", max(prefill, seeing), False),
+        passing(shape, weights, setup, calibration),
         Item("buffers MLX keeps", setup.cache_limit, True),
         Item("Python and Metal", OVERHEAD, False),
     )
@@ -109,11 +135,11 @@ def judge(
     weights: Weights,
     machine: Machine,
     setup: Setup,
-    calibration: Calibration = MODELLED,
+    calibration: Calibration | None = None,
     share: float = EDGE,
 ) -> Plan:
     """The sum and whether it fits, without remedies."""
-    items = items_of(shape, weights, setup, calibration)
+    items = items_of(shape, weights, setup, calibration or (MODELLED if machine.gpu else PROCESSOR))
     peak = sum(item.bytes for item in items[:-2])
     metal, process = peak + items[-2].bytes, peak + items[-2].bytes + items[-1].bytes
     limit = int(machine.working_set * share)
@@ -144,7 +170,7 @@ def largest_context(
     weights: Weights,
     machine: Machine,
     setup: Setup = DEFAULT,
-    calibration: Calibration = MODELLED,
+    calibration: Calibration | None = None,
     share: float = EDGE,
 ) -> int:
     """The longest context in whole steps of 256 tokens that fits, up to the model's; 0 where none does."""
