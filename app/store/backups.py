@@ -11,16 +11,17 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import json
 import os
 import re
 import shutil
 import sqlite3
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from app.blobs import sync_folder
 from app.migrations import APPLICATION_ID, KNOWN, DatabaseTooNew
@@ -164,6 +165,14 @@ def damage(file: Path, check: str = "integrity_check") -> str | None:
         return str(error)
     wrong = [" ".join(line.split()) for line in lines if line != "ok" and not SEARCH_INDEX.match(line)]
     return "; ".join(wrong[:3]) or None
+
+
+def peek(file: Path, keys: Sequence[str]) -> dict[str, Any]:
+    """Some settings of a database that is not to be opened or changed; those it has not are left out."""
+    with contextlib.suppress(sqlite3.Error, ValueError), contextlib.closing(opened(file, "mode=ro")) as found:
+        rows = found.execute("select key, value from settings").fetchall()
+        return {key: json.loads(value) for key, value in rows if key in keys}
+    return {}
 
 
 # --- taking another's place ------------------------------------------------------------------------------
