@@ -177,3 +177,15 @@ def test_websockets_are_closed(keys: Keys) -> None:
 def test_secrets_differ_and_compare() -> None:
     assert len({Keys().cookie, Keys().cookie, Keys().owner, Keys().link()}) == 4
     assert same("a", "a") and not same("a", "") and not same("a", "ä")
+
+
+def test_a_link_followed_from_a_page_goes_on_by_a_page_of_ours(keys: Keys) -> None:
+    """As the splash page does: browsers keep a strict cookie back from redirects that another page began."""
+    from_page = {"sec_fetch_site": "cross-site", "sec_fetch_mode": "navigate", "sec_fetch_dest": "document"}
+    status, headers, body = ask(keys, query=f"token={keys.link()}&c=1%22%3E%3Cscript%3E", **from_page)
+    assert status == 200 and keys.cookie in headers["set-cookie"]
+    assert 'content="0; url=/?c=1%22%3E%3Cscript%3E"' in body
+    status, headers, body = ask(
+        keys, query="token=used", **from_page
+    )  # the browser may have the cookie by now
+    assert status == 200 and "set-cookie" not in headers and keys.cookie not in body
