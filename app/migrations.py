@@ -127,10 +127,71 @@ def m004_saw(db: sqlite_utils.Database) -> None:
     db.execute("alter table turns add column saw text")
 
 
+@migrations()
+def m005_documents(db: sqlite_utils.Database) -> None:
+    # One row per content and version of our reader: a better reader reads again, and what was quoted from the
+    # earlier reading keeps its page. in_library: every conversation may use it, and it outlives them.
+    db.execute(
+        """create table documents (
+            id integer primary key, sha256 text not null references blobs(sha256), parser integer not null,
+            title text not null, kind text not null, pages integer not null default 0,
+            status text not null check (status in ('reading', 'ready', 'failed')),
+            problems text not null default '[]', outline text not null default '[]',
+            in_library integer not null default 0, created_at real not null,
+            unique (sha256, parser)) strict"""
+    )
+    db.execute(
+        """create table conversation_documents (
+            conversation_id text not null references conversations(id) on delete cascade,
+            document_id integer not null references documents(id) on delete cascade,
+            active integer not null default 1, added_at real not null,
+            primary key (conversation_id, document_id)) strict"""
+    )
+    db.execute("create index conversations_by_document on conversation_documents(document_id)")
+    db.execute(
+        """create table pages (
+            id integer primary key, document_id integer not null references documents(id) on delete cascade,
+            number integer not null, label text not null, text text not null, width real not null,
+            height real not null, image_only integer not null, pictured real not null, source text not null,
+            unique (document_id, number)) strict"""
+    )
+    # Positions count the page's own characters; terms are folded (fold.py) and hold more than them: headings
+    # above and the end of the chunk before.
+    db.execute(
+        """create table chunks (
+            id integer primary key, page_id integer not null references pages(id) on delete cascade,
+            start integer not null, stop integer not null, terms text not null) strict"""
+    )
+    db.execute("create index chunks_by_page on chunks(page_id)")
+    # Stems because a question is asked in other forms of the words than the page has.
+    db.execute(
+        """create virtual table chunks_fts using fts5(terms, content='chunks', content_rowid='id',
+            tokenize='porter unicode61 remove_diacritics 2')"""
+    )
+    _keep_in_step(db, "chunks")
+    # What was laid before the model with a question: written once, so that every later request is made of the
+    # same words and finds what was computed for them.
+    db.execute(
+        """create table evidence (
+            message_id text primary key references messages(id) on delete cascade,
+            data text not null) strict"""
+    )
+    # Marks the borders of evidence. Of each conversation its own, unknown to whoever writes documents.
+    db.execute("alter table conversations add column nonce text")
+
+
+def _keep_in_step(db: sqlite_utils.Database, table: str) -> None:
+    """Triggers that write a table's terms into its index `table_fts`."""
+    new = f"insert into {table}_fts(rowid, terms) values (new.id, new.terms);"
+    old = f"insert into {table}_fts({table}_fts, rowid, terms) values ('delete', old.id, old.terms);"
+    for when, change in {"after insert": new, "after delete": old, "after update": old + new}.items():
+        db.execute(f"create trigger {table}_{when.replace(' ', '_')} {when} on {table} begin {change} end")
+
+
 _FTS_NEW = "insert into search_fts(rowid, terms) values (new.id, new.terms);"
 _FTS_OLD = "insert into search_fts(search_fts, rowid, terms) values ('delete', old.id, old.terms);"
 
-KNOWN = 4  # how many migrations stand above; a test counts them
+KNOWN = 5  # how many migrations stand above; a test counts them
 
 
 def bring_up_to_date(db: sqlite_utils.Database, file: Path) -> None:

@@ -10,6 +10,7 @@ import time
 from typing import Any
 
 from app.store.database import Database
+from app.store.documents import ORPHANS
 from app.store.search import index_title
 from app.store.values import Conversation
 
@@ -123,6 +124,7 @@ class History(Database):
             )
             self._db.execute("delete from search where conversation_id = ?", [conversation_id])
             self._db.execute("delete from conversations where id = ?", [conversation_id])
+            self._db.execute(ORPHANS)
 
     def _set(self, column: str, value: Any, conversation_id: str) -> None:
         with self._lock, self._db.atomic():
