@@ -35,6 +35,7 @@ class Page:
     text: plain, lines end in "\\n", table rows are "a | b | c". Positions of quotations count its characters.
     width, height: points for a PDF, pixels for a picture, 0 where there is no picture of the page.
     image_only: (nearly) all that is on it is a picture, so its text alone says little or nothing.
+    pictured: the share of the page, 0 to 1, that its largest picture covers: figures, stamps, scans.
     """
 
     number: int
@@ -43,6 +44,7 @@ class Page:
     width: float = 0.0
     height: float = 0.0
     image_only: bool = False
+    pictured: float = 0.0
     source: Source = "file"
 
 
