@@ -13,7 +13,8 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mlx_backend import BackendError, ModelMissing
+from app.places import usable, whole
+from mlx_backend import ModelMissing, look_at
 
 PROJECT = Path(__file__).resolve().parent.parent
 DEMO_MODEL = PROJECT / "assets" / "demo-model"
@@ -77,31 +78,18 @@ class Config:
 def find_model(name: str) -> Path:
     """The folder of the checkpoint that `name` means: `demo`, a folder, or a repository already downloaded.
 
-    Never asks the network. Raises BackendError with what to do when there is no such checkpoint here.
+    Never asks the network. Raises BackendError with what to do when there is no such checkpoint here, or when
+    its download is not finished. What else is wrong with a folder is told when it is loaded.
     """
     if name == "demo":
         return DEMO_MODEL
     folder = Path(name).expanduser().absolute()
-    if (folder / "config.json").exists():
-        return folder
     if folder.is_dir():
+        if (model := look_at(folder)).state in ("unfinished", "damaged"):
+            usable(model)
+        if (folder / "config.json").exists():
+            return folder
         raise ModelMissing(str(folder), ["config.json"])
     if name.count("/") == 1 and not name.startswith((".", "/", "~")):
-        return downloaded(name)
+        return whole(data_folder(), name)
     raise ModelMissing(str(folder))
-
-
-def downloaded(repository: str) -> Path:
-    """The snapshot of a repository in the local Hugging Face cache, which other tools share."""
-    from huggingface_hub import snapshot_download  # slow to import, and only needed here
-
-    try:
-        folder = Path(snapshot_download(repository, local_files_only=True))
-    except (OSError, ValueError):
-        raise BackendError(
-            f"{repository} is not on this computer, neither as a folder nor in the Hugging Face cache. "
-            f"Nothing was downloaded. Fetch it with `hf download {repository}`, or name a folder."
-        ) from None
-    if not (folder / "config.json").exists():
-        raise ModelMissing(str(folder), ["config.json"])
-    return folder

@@ -240,19 +240,27 @@ class Reporter:
             os._exit(0)  # nobody is watching any more: what was fetched is kept
 
 
+def _download(task: dict[str, Any], tell: Tell) -> dict[str, Any]:
+    source = Offline(Path(task["from"])) if task["from"] else Remote(task["endpoint"], task["silence"])
+    settings = {"reserve": task["reserve"], "pause": task["pause"]}
+    return {"folder": str(Fetching(task["repo"], Path(task["place"]), source, tell, **settings).run())}
+
+
+def _verify(task: dict[str, Any], tell: Tell) -> dict[str, Any]:
+    return {"folder": task["folder"], "note": verify(Path(task["folder"]), tell)}
+
+
+def _headers(task: dict[str, Any], tell: Tell) -> dict[str, Any]:
+    return {"headers": Remote(task["endpoint"], task["silence"]).headers(task["repo"])}
+
+
+ACTS = {"download": _download, "verify": _verify, "headers": _headers}
+
+
 def work(task: dict[str, Any], tell: Tell) -> None:
     """Do the task and tell how it ended; never raises."""
     try:
-        if task["do"] == "verify":
-            tell("done", folder=task["folder"], note=verify(Path(task["folder"]), tell))
-            return
-        source = (
-            Offline(Path(task["from"])) if task.get("from") else Remote(task["endpoint"], task["silence"])
-        )
-        fetching = Fetching(
-            task["repo"], Path(task["place"]), source, tell, reserve=task["reserve"], pause=task["pause"]
-        )
-        tell("done", folder=str(fetching.run()))
+        tell("done", **ACTS[task["do"]](task, tell))
     except DownloadFailed as error:
         tell("failed", kind=error.kind, error=str(error))
     except BackendError as error:

@@ -123,10 +123,12 @@ def look_at(folder: Path, name: str = "") -> Found:
     """One folder. name: what it is called where it has no note of ours."""
     missing = tuple(notes.lacking(folder))
     note = notes.read(folder, UNFINISHED) or notes.read(folder)
-    state: State = "whole" if not missing else "incomplete"
+    state: State = "incomplete" if missing else "whole"
     if missing and (folder / UNFINISHED).exists():
         state = "damaged" if note and note.damaged and folder.parent.name != ASIDE else "unfinished"
         missing = note.damaged if note and state == "damaged" else missing
+    elif missing and (folder / MANIFEST).exists():
+        state = "damaged"  # it was whole once
     size = _size(folder)
     if note is None:
         return Found(name or folder.name, folder, state, size, 0, missing)

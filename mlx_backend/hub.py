@@ -33,7 +33,7 @@ from mlx_backend.errors import DownloadFailed
 from mlx_backend.finding import ASIDE, aside_of, home_of, look_at
 from mlx_backend.locks import locked
 from mlx_backend.manifest import MANIFEST, UNFINISHED
-from mlx_backend.remote import SILENCE, Remote
+from mlx_backend.remote import SILENCE
 
 Phase = Literal[
     "new", "waiting", "listing", "fetching", "checking", "retrying", "paused", "done", "cancelled", "failed"
@@ -41,7 +41,8 @@ Phase = Literal[
 RUNNING = ("waiting", "listing", "fetching", "checking", "retrying")
 WINDOW = 10.0  # seconds that a speed is taken over
 RESERVE = 2_000_000_000  # bytes that stay free: the system, the conversations and a browser need room too
-# Small pieces of a model are not worth a second protocol, and its helper cannot be stopped in the middle.
+# Nothing is told or asked but what was wanted. The second protocol (Xet) keeps a cache of its own beside
+# the model.
 QUIET = {"HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "HF_HUB_DISABLE_UPDATE_CHECK": "1"}
 
 
@@ -80,7 +81,7 @@ class Job:
     """A process that does one task and reports; the names below may be called from any thread."""
 
     def __init__(self, task: dict[str, Any]) -> None:
-        self._task = task
+        self.task = task
         self._lock = threading.RLock()
         self._process: subprocess.Popen[str] | None = None
         self._reader: threading.Thread | None = None
@@ -92,6 +93,12 @@ class Job:
     def progress(self) -> Transfer:
         return self._now
 
+    @property
+    def pid(self) -> int | None:
+        """The process that works on it now."""
+        process = self._process
+        return process.pid if process else None
+
     def start(self) -> None:
         """Begin, or go on after a pause or a failure. Does nothing while it runs."""
         with self._lock:
@@ -100,7 +107,7 @@ class Job:
             self._ended.clear()
             self._marks.clear()
             self._now = replace(self._now, state="waiting", kind="", error="", speed=0.0, seconds_left=None)
-            self._process = _spawn(self._task)
+            self._process = _spawn(self.task)
             self._reader = threading.Thread(target=self._read, args=(self._process,), daemon=True)
             self._reader.start()
 
@@ -233,9 +240,16 @@ def _spawn(task: dict[str, Any]) -> subprocess.Popen[str]:
 def headers(repo: str, endpoint: str = "") -> list[dict[str, Any]]:
     """The safetensors header of each weight file of a repository, before anything is downloaded.
 
-    Asks the network, for a few hundred kB. Raises DownloadFailed.
+    Asks the network, for a few hundred kB, in a process of its own; takes seconds. Raises DownloadFailed.
     """
-    return (Remote(endpoint) if endpoint else Remote()).headers(repo)
+    where = endpoint or os.environ.get("HF_ENDPOINT") or HUB
+    with _spawn({"do": "headers", "repo": repo, "endpoint": where, "silence": SILENCE}) as process:
+        assert process.stdout is not None
+        said = [json.loads(line) for line in process.stdout]
+    if not said or said[-1]["state"] != "done":
+        last = said[-1] if said else {"kind": "stopped", "error": "It was stopped from outside."}
+        raise DownloadFailed(last["kind"], last["error"])
+    return list(said[-1]["headers"])
 
 
 def forget(repo: str, place: Path) -> int:

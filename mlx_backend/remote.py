@@ -23,7 +23,7 @@ from typing import Any
 
 from mlx_backend.catalogue import HUB
 from mlx_backend.errors import DownloadFailed
-from mlx_backend.manifest import SAFE, File, Manifest, choose, is_repo
+from mlx_backend.manifest import File, Manifest, choose, is_repo, wanted
 
 SILENCE = 20.0  # seconds without a byte after which a connection counts as broken
 FIRST_BYTES = 1 << 17  # most headers of a shard fit; one range request instead of two
@@ -72,7 +72,7 @@ class Remote:
         name, lfs = str(said.rfilename), said.lfs
         if lfs is not None:
             return File(name, int(lfs.size), sha256=str(lfs.sha256))
-        if (said.size is not None and said.blob_id) or not SAFE.fullmatch(name):
+        if (said.size is not None and said.blob_id) or not wanted(name):
             return File(name, int(said.size or 0), git=str(said.blob_id))
         return self._asked(repo, commit, name)
 

@@ -49,8 +49,12 @@ class Hub:
     pace: float = 0.0  # seconds between pieces
     piece: int = 1 << 14
     asked: list[tuple[str, str, str]] = field(default_factory=list)  # method, path, range
+    authorized: list[str] = field(default_factory=list)  # paths that a login token was sent to
     sent: int = 0
     url: str = ""
+    storage: str = (
+        ""  # the same server by another name: to the client it is another host, as the hub's storage is
+    )
     gate: threading.Event = field(default_factory=threading.Event)
 
     def sha(self, name: str) -> str:
@@ -81,6 +85,8 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         path = unquote(urlsplit(self.path).path)
         self.hub.asked.append((self.command, path, self.headers.get("Range", "")))
+        if self.headers.get("Authorization"):
+            self.hub.authorized.append(path)
         if self.hub.status:
             extra = {"X-Error-Code": self.hub.error_code} if self.hub.error_code else {}
             if self.hub.retry_after:
@@ -90,7 +96,8 @@ class Handler(BaseHTTPRequestHandler):
         if re.fullmatch(rf"/api/models/{repo}(/revision/\w+)?", path):
             return self.say(200, json.dumps(self.described()).encode())
         if re.fullmatch(rf"/api/models/{repo}/tree/\w+", path):
-            return self.say(200, json.dumps([self.entry(name) for name in self.hub.files]).encode())
+            tree = [self.in_tree(name) for name in self.hub.files]
+            return self.say(200, json.dumps(tree).encode())
         if (found := re.fullmatch(rf"/{repo}/resolve/\w+/(.+)", path)) and found[1] in self.hub.files:
             return self.resolve(found[1])
         if (found := re.fullmatch(r"/bytes/(.+)", path)) and found[1] in self.hub.files:
@@ -120,13 +127,23 @@ class Handler(BaseHTTPRequestHandler):
         entry = {"path": name, "size": size, "blobId": self.hub.git(name)}
         return {**entry, "lfs": lfs} if LFS.fullmatch(name) else entry
 
+    def in_tree(self, name: str) -> dict[str, Any]:
+        """The same in the tree's words."""
+        said = {"type": "file", "path": name, "size": len(self.hub.files[name]), "oid": self.hub.git(name)}
+        if LFS.fullmatch(name):
+            said["lfs"] = {"oid": self.hub.sha(name), "size": said["size"], "pointerSize": 134}
+        return said
+
     def resolve(self, name: str) -> None:
         """Large files are handed on to another path, as the hub does to its storage; small ones come at
         once.
         """
         about = {"X-Repo-Commit": COMMIT, "ETag": f'"{self.hub.etag(name)}"', "Accept-Ranges": "bytes"}
         if LFS.fullmatch(name):
-            about |= {"X-Linked-ETag": f'"{self.hub.etag(name)}"', "Location": f"/bytes/{name}"}
+            about |= {
+                "X-Linked-ETag": f'"{self.hub.etag(name)}"',
+                "Location": self.hub.storage + f"/bytes/{name}",
+            }
             return self.say(302, b"", about | {"X-Linked-Size": str(len(self.hub.files[name]))})
         self.hub.asked.append((self.command, f"/bytes/{name}", self.headers.get("Range", "")))
         self.bytes(name, about)
@@ -262,6 +279,7 @@ def serving(hub: Hub) -> Iterator[Hub]:
     thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
     thread.start()
     hub.url = f"http://127.0.0.1:{server.server_address[1]}"
+    hub.storage = f"http://localhost:{server.server_address[1]}"
     try:
         yield hub
     finally:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
+import shutil
 import sys
 from pathlib import Path
 
@@ -57,23 +56,23 @@ def test_no_such_folder_is_said(name: str, tmp_path: Path) -> None:
         find_model(name)
 
 
-def test_a_repository_is_looked_up_in_the_cache_other_tools_share(tmp_path: Path) -> None:
-    """In a process of its own: the library reads the environment once, when it is imported."""
+def test_a_repository_is_looked_up_in_the_cache_other_tools_share(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     snapshot = tmp_path / "models--org--name" / "snapshots" / "0123"
-    snapshot.mkdir(parents=True)
-    (snapshot / "config.json").touch()
-    (tmp_path / "models--org--name" / "refs").mkdir()
-    (tmp_path / "models--org--name" / "refs" / "main").write_text("0123")
-    code = "from app.config import find_model; print(find_model('org/name'))"
-    environment = {**os.environ, "HF_HUB_CACHE": str(tmp_path), "PYTHONPATH": str(ROOT)}
-    shown = subprocess.run(
-        [sys.executable, "-c", code, tmp_path], env=environment, capture_output=True, text=True, check=True
-    )
-    assert shown.stdout.strip() == str(snapshot)
+    shutil.copytree(config.DEMO_MODEL, snapshot)
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    assert find_model("org/name") == snapshot
+    (snapshot / "tokenizer.json").unlink()
+    with pytest.raises(ModelMissing, match=r"tokenizer\.json"):
+        find_model("org/name")
 
 
-def test_a_repository_that_is_not_there_says_how_to_get_it(tmp_path: Path) -> None:
-    with pytest.raises(BackendError, match="hf download nobody/such-a-model"):
+def test_a_repository_that_is_not_there_says_how_to_get_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    with pytest.raises(BackendError, match="models download nobody/such-a-model"):
         find_model("nobody/such-a-model")
 
 

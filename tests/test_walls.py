@@ -19,16 +19,33 @@ ORDER = [
     "look",
     "blobs",
     "disk",
+    "documents",
     "migrations",
     "store",
     "scratch",
     "shelves",
     "transfer",
+    "places",
     "config",
-    "documents",
+    "models",
+    "models_line",
     "answering",
 ]
-ORDER += ["turn", "titles", "jobs", "security", "exchange", "ui", "server", "ask", "backup", "__main__"]
+ORDER += [
+    "turn",
+    "titles",
+    "jobs",
+    "security",
+    "exchange",
+    "ui",
+    "server",
+    "ask",
+    "backup",
+    "macs",
+    "plan",
+    "doctor",
+    "__main__",
+]
 LIBRARIES = {  # who alone may import it
     "mlx_vlm": ("mlx_backend.glm",),
     "gradio": ("app.ui", "app.server"),
@@ -42,7 +59,7 @@ VALUES = ["types", "errors", "reply"]  # of mlx_backend; the app may name them w
 # of mlx_backend; never import MLX
 LIGHT = [*VALUES, "explained", "parse", "line", "process", "measuring", "measurer", "engine", "fake"]
 LIGHT += ["catalogue", "manifest", "locks", "remote", "offline", "verify", "finding", "fetch", "hub"]
-LIGHT += ["sizes", "sums", "budget", "transient", "weighing", "device"]
+LIGHT += ["sizes", "sums", "budget", "transient", "weighing", "device", "published", "speed", "calibration"]
 
 
 def name_of(file: Path) -> str:

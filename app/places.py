@@ -1,0 +1,99 @@
+"""The folders that hold models on this computer: ours, those a person chose, the model hub's cache.
+
+Knows: where the list of chosen folders is kept, which place a name of a model is looked for in.
+Does not know: how a model is fetched or checked, what a whole one is, argparse, Gradio.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+from mlx_backend import BackendError, Found, ModelMissing, find_models, hub_cache, locate, look_at
+
+LIST = "model-folders.json"
+
+
+def own_place(home: Path) -> Path:
+    """Where models go unless the person says otherwise."""
+    return home / "models"
+
+
+def places(home: Path) -> list[Path]:
+    """Every folder that may hold models, ours first. One on a disk that is not connected stays in the
+    list.
+    """
+    return [own_place(home), *remembered(home)]
+
+
+def remembered(home: Path) -> list[Path]:
+    """The folders a person chose, in the order they were chosen. A list that cannot be read is an empty
+    one.
+    """
+    try:
+        said = json.loads((home / LIST).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return []
+    return [Path(name) for name in said if isinstance(name, str)] if isinstance(said, list) else []
+
+
+def remember(home: Path, place: Path) -> None:
+    """Look for models in this folder from now on."""
+    place = place.expanduser().absolute()
+    if place in places(home):
+        return
+    home.mkdir(parents=True, exist_ok=True)
+    draft = home / f"{LIST}.{os.getpid()}"
+    draft.write_text(json.dumps([str(p) for p in [*remembered(home), place]], indent=1), encoding="utf-8")
+    draft.replace(home / LIST)
+
+
+def not_connected(home: Path) -> list[Path]:
+    """Chosen folders that are not there now: on a disk that is unplugged, or deleted by hand."""
+    return [place for place in remembered(home) if not place.is_dir()]
+
+
+def here(home: Path) -> list[Found]:
+    """Every model on this computer, half ones too."""
+    return find_models(places(home), hub_cache())
+
+
+def found(home: Path, name: str) -> Found | None:
+    """The model that `name` means, a repository or a folder, in whatever state; None: it is not here."""
+    folder = Path(name).expanduser().absolute()
+    if folder.is_dir():
+        return look_at(folder)
+    return locate(name, places(home), hub_cache()) if name.count("/") == 1 else None
+
+
+def whole(home: Path, repo: str) -> Path:
+    """The folder of a model by its repository. Never asks the network.
+
+    Raises BackendError with what to do where it is not here or not whole.
+    """
+    model = found(home, repo)
+    if model is None:
+        away = "".join(f" {place} is not connected; it may be there." for place in not_connected(home))
+        raise BackendError(
+            f"{repo} is not on this computer.{away} Nothing was downloaded. Fetch it with "
+            f"`./scripts/run models download {repo}`, or name a folder."
+        )
+    usable(model)
+    return model.folder
+
+
+def usable(model: Found) -> None:
+    """Raises BackendError for a model that is not whole, saying how far it is and how to complete it."""
+    if model.state in ("unfinished", "damaged"):
+        how = (
+            f"{', '.join(model.missing[:3])} of it is damaged or gone"
+            if model.state == "damaged"
+            else f"{model.size / 1e9:.1f} of {model.total / 1e9:.1f} GB of it are here"
+        )
+        raise BackendError(
+            f"{model.name} cannot be used yet: {how}. Nothing was loaded. "
+            f"`./scripts/run models download {model.name}` fetches what is missing."
+        )
+    if model.state == "incomplete":
+        raise ModelMissing(str(model.folder), model.missing)
