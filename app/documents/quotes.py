@@ -152,5 +152,5 @@ def _similar(words: str, text: str) -> tuple[int, int] | None:
             best, best_at = shared, at
     if best < NEAR * length:
         return None
-    first = max(0, best_at - length + 1)
-    return have[first].start(), have[best_at].end()
+    window = [word for word in have[max(0, best_at - length + 1) : best_at + 1] if word[0] in wanted]
+    return window[0].start(), window[-1].end()
