@@ -8,9 +8,11 @@ from .budget import (
     first_change,
     largest_context,
     plan,
+    small,
 )
+from .calibration import store_calibration, stored_calibration
 from .catalogue import KNOWN, Known, known, unsupported
-from .device import imagined, this_machine
+from .device import MACS, imagined, this_machine
 from .engine import Engine, EngineLike
 from .errors import (
     BackendError,
@@ -20,13 +22,31 @@ from .errors import (
     EngineStopped,
     ModelBroken,
     ModelMissing,
+    NotEnoughMemory,
     OutOfMemory,
 )
 from .fake import FakeEngine
 from .finding import Disk, Found, disks, find_models, hub_cache, locate, look_at
 from .hub import Download, Job, Transfer, Verification, delete_model, forget, headers
+from .published import ladder, named, published_shape
 from .reply import Reply
-from .sizes import Calibration, Item, Machine, Plan, Remedy, Setup, Shape, Weights
+from .sizes import (
+    COMFORT,
+    EDGE,
+    GB,
+    GIB,
+    Calibration,
+    Item,
+    Machine,
+    Plan,
+    Remedy,
+    Setup,
+    Shape,
+    Weights,
+    both,
+)
+from .speed import Speed, decode_speed, decode_speed_of
+from .sums import judge
 from .types import (
     Answer,
     Boxed,
@@ -57,6 +77,7 @@ from .weighing import (
     LADDER,
     RECIPES,
     Recipe,
+    largest_picture,
     shape_of_config,
     shape_of_folder,
     weigh_config,
@@ -65,8 +86,13 @@ from .weighing import (
 )
 
 __all__ = [
+    "COMFORT",
+    "EDGE",
+    "GB",
+    "GIB",
     "KNOWN",
     "LADDER",
+    "MACS",
     "RECIPES",
     "Answer",
     "BackendError",
@@ -94,6 +120,7 @@ __all__ = [
     "Message",
     "ModelBroken",
     "ModelMissing",
+    "NotEnoughMemory",
     "OutOfMemory",
     "Part",
     "Plan",
@@ -111,6 +138,7 @@ __all__ = [
     "Setup",
     "Shape",
     "Shown",
+    "Speed",
     "Stage",
     "Stats",
     "Status",
@@ -121,6 +149,9 @@ __all__ = [
     "Video",
     "Weights",
     "best",
+    "both",
+    "decode_speed",
+    "decode_speed_of",
     "delete_model",
     "disks",
     "find_models",
@@ -129,13 +160,21 @@ __all__ = [
     "headers",
     "hub_cache",
     "imagined",
+    "judge",
     "known",
+    "ladder",
     "largest_context",
+    "largest_picture",
     "locate",
     "look_at",
+    "named",
     "plan",
+    "published_shape",
     "shape_of_config",
     "shape_of_folder",
+    "small",
+    "store_calibration",
+    "stored_calibration",
     "this_machine",
     "unsupported",
     "weigh_config",

@@ -12,31 +12,34 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
-from typing import Protocol
 
 import mlx.core as mx
 
+from mlx_backend.glm import kv
+
 Key = Hashable
-
-
-class KV(Protocol):
-    """One layer's cache, as mlx-vlm makes it."""
-
-    offset: int
-
-    def trim(self, n: int) -> int: ...
 
 
 class PrefixCache:
     """The KV of one token sequence and the names of its positions."""
 
-    def __init__(self, make: Callable[[], Sequence[KV]]) -> None:
+    def __init__(self, make: Callable[[], Sequence[kv.Cache]]) -> None:
         self._make = make
         self.kv = make()
         self.keys: list[Key] = []
 
-    def reuse(self, keys: Sequence[Key]) -> int:
-        """Cut back to the longest prefix shared with `keys` and return its length.
+    @property
+    def nbytes(self) -> int:
+        """Of keys and values, with the room they have to grow into."""
+        return sum(layer.nbytes for layer in self.kv if layer.offset)
+
+    def room(self, length: int) -> int:
+        """Positions that keys and values take memory for once they are cut back to `length`."""
+        held = kv.room(self.kv[0])
+        return 0 if length == 0 else kv.cut_room(held, length)
+
+    def shared(self, keys: Sequence[Key]) -> int:
+        """Tokens of the longest prefix shared with `keys`.
 
         At most len(keys) - 1: the last token is always computed, for its logits.
         """
@@ -45,6 +48,11 @@ class PrefixCache:
             if mine != asked:
                 break
             shared += 1
+        return shared
+
+    def reuse(self, keys: Sequence[Key]) -> int:
+        """Cut back to the longest prefix shared with `keys` and return its length."""
+        shared = self.shared(keys)
         self._cut(shared)
         return shared
 
@@ -63,6 +71,7 @@ class PrefixCache:
             for layer in self.kv:
                 # An interrupted step may have left positions without a name: they go too.
                 layer.trim(layer.offset - length)
+                kv.shrink(layer)
         del self.keys[length:]
 
 
@@ -76,6 +85,9 @@ class FeatureCache:
     @property
     def nbytes(self) -> int:
         return sum(vectors.nbytes for vectors in self._entries.values())
+
+    def __contains__(self, key: Key) -> bool:
+        return key in self._entries
 
     def get(self, key: Key) -> mx.array | None:
         if key in self._entries:

@@ -11,18 +11,22 @@ A worker loads one checkpoint in its life; unloading ends it, which is the one s
 
 from __future__ import annotations
 
+import contextlib
 import threading
-from collections.abc import Generator, Iterator
-from dataclasses import asdict
+from collections.abc import Generator, Iterator, Mapping
+from dataclasses import asdict, replace
 from pathlib import Path
 from queue import Empty
 from types import TracebackType
 from typing import Protocol, Self
 
-from .errors import BackendError, EngineStopped, ModelMissing, closing
+from .errors import BackendError, EngineStopped, ModelMissing, NotEnoughMemory, closing
+from .idle import Idle
 from .line import LOOK, Line
 from .measuring import Measuring
-from .process import RESPONDER, Facts, Loaded, Worker
+from .process import RESPONDER, Facts, Loaded, Order, Worker
+from .sizes import Setup
+from .sums import DEFAULT
 from .types import Done, Event, Measured, Progress, Request, Status
 
 PHASES = {
@@ -38,8 +42,13 @@ class EngineLike(Protocol):
     def start(self) -> None:
         """Begin what takes seconds before the first load; returns at once."""
 
-    def load(self, model: Path) -> Iterator[Progress]:
-        """Make `model` the one that answers, and load it. Raises BackendError."""
+    def load(self, model: Path, setup: Setup = DEFAULT, force: bool = False) -> Iterator[Progress]:
+        """Make `model` the one that answers, and load it; one that was loaded is given back first.
+
+        setup: what is traded for memory. force: load it also where it is not expected to fit; the caller has
+        said what that may do. Raises BackendError; NotEnoughMemory unless forced. The model that answered
+        before then stays the chosen one and is loaded again by the next request.
+        """
 
     def stream(self, request: Request, cancel: threading.Event | None = None) -> Iterator[Event]:
         """The events of the answer: Progress while it waits, loads and reads; then its words; Done last.
@@ -78,35 +87,55 @@ class Engine:
     """The local engine, see EngineLike.
 
     model: the checkpoint that the first request loads, unless load() came before.
-    log: where the worker's output goes; None drops it.
+    setup: how it is run. log: where the worker's output goes; None drops it.
     responder: module:Class that answers in the worker.
+    rest: seconds without a request after which the model's memory is given back; 0: never. May be set later.
     """
 
     def __init__(
-        self, model: Path | None = None, *, log: Path | None = None, responder: str = RESPONDER
+        self,
+        model: Path | None = None,
+        *,
+        setup: Setup = DEFAULT,
+        log: Path | None = None,
+        responder: str = RESPONDER,
+        rest: float = 0.0,
     ) -> None:
-        self._model = model
+        self._order = Order(model, setup) if model else None
         self._log = log
         self._responder = responder
         self._line = Line()
         self._lock = threading.Lock()  # around starting and stopping a worker
         self._worker: Worker | None = None
         self._measuring = Measuring(log.with_name("measure.log") if log else None)
+        self._idle = Idle(self._unload_unused, rest)
+
+    @property
+    def rest(self) -> float:
+        return self._idle.seconds
+
+    @rest.setter
+    def rest(self, seconds: float) -> None:
+        self._idle.set(seconds)
 
     def start(self) -> None:
         self._running()
 
-    def load(self, model: Path) -> Iterator[Progress]:
-        never = threading.Event()
-        with self._line.place() as place:
+    def load(self, model: Path, setup: Setup = DEFAULT, force: bool = False) -> Iterator[Progress]:
+        never, before = threading.Event(), self._order
+        with self._place() as place:
             for ahead in self._line.wait(place, never):
                 yield Progress("queue", ahead, ahead)
-            self._model = model
-            yield from self._load(never)
+            self._order = Order(model, setup, force)
+            try:
+                yield from self._load(never)
+            except NotEnoughMemory:
+                self._order = before or self._order
+                raise
 
     def stream(self, request: Request, cancel: threading.Event | None = None) -> Iterator[Event]:
         cancel = cancel or threading.Event()
-        with self._line.place() as place:
+        with self._place() as place:
             for ahead in self._line.wait(place, cancel):
                 yield Progress("queue", ahead, ahead)
             worker = None if cancel.is_set() else (yield from self._load(cancel))
@@ -116,17 +145,23 @@ class Engine:
                 yield from self._respond(worker, request, cancel)
 
     def measure(self, request: Request) -> Measured:
-        if self._model is None:
-            raise ModelMissing("")
-        return self._measuring.measure(self._model, request)
+        order = self._chosen()
+        measured = self._measuring.measure(order.folder, request)
+        return replace(measured, limit=min(measured.limit, order.setup.context))
 
     def status(self) -> Status:
         worker = self._worker
-        model = str(self._model) if self._model else None
+        model = str(self._order.folder) if self._order else None
         waiting = max(0, len(self._line) - 1)
         if worker is None or worker.state == "stopped":
             return Status("stopped", model, waiting=waiting)
-        return Status(worker.state, model, **asdict(worker.facts or Facts()), waiting=waiting, pid=worker.pid)
+        facts = asdict(worker.facts or Facts())
+        del facts["device"]
+        return Status(worker.state, model, **facts, waiting=waiting, pid=worker.pid)
+
+    def device(self) -> Mapping[str, str | int]:
+        """What MLX says of the device; nothing before a model was loaded."""
+        return self._worker.facts.device if self._worker and self._worker.facts else {}
 
     def unload(self) -> None:
         with self._line.place() as place:
@@ -134,7 +169,23 @@ class Engine:
                 pass
             self._stop()
 
+    def _unload_unused(self) -> None:
+        if not len(self._line):
+            self.unload()
+
+    @contextlib.contextmanager
+    def _place(self) -> Iterator[object]:
+        """A place in the line; who leaves it empty begins the time of rest."""
+        self._idle.end()
+        try:
+            with self._line.place() as place:
+                yield place
+        finally:
+            if not len(self._line):
+                self._idle.begin()
+
     def close(self) -> None:
+        self._idle.end()
         self._line.close()
         self._measuring.close()
         self._stop()
@@ -149,14 +200,19 @@ class Engine:
 
     # --- one worker at a time ------------------------------------------------------------------------------
 
-    def _running(self, folder: Path | None = None) -> Worker:
-        """The worker, started if there is none, replaced if it holds another checkpoint than `folder`."""
+    def _chosen(self) -> Order:
+        if self._order is None:
+            raise ModelMissing("")
+        return self._order
+
+    def _running(self, order: Order | None = None) -> Worker:
+        """The worker, started if there is none, replaced if it holds another model or in another way."""
         with self._lock:
             if self._line.closed:
                 raise closing()
             worker = self._worker
-            if worker is not None and folder is not None and worker.folder not in (None, folder):
-                worker.stop()
+            if worker is not None and order is not None and not _serves(worker.order, order):
+                worker.stop()  # returns when it is gone: never are two models in memory
             if worker is None or worker.exit_code is not None:
                 worker = self._worker = self._started()
             return worker
@@ -181,11 +237,10 @@ class Engine:
         A load that was cancelled goes on: it is a minute's work that the next question needs as well. Its
         progress reaches whoever waits for the model next.
         """
-        if self._model is None:
-            raise ModelMissing("")
-        worker = self._running(self._model)
-        had_it = worker.folder == self._model
-        number = worker.load(self._model)
+        order = self._chosen()
+        worker = self._running(order)
+        had_it = worker.order == order
+        number = worker.load(order)
         try:
             for what in _replies(worker, number, "starting" if worker.facts is None else PHASES["load"]):
                 if cancel.is_set() or isinstance(what, Loaded):
@@ -211,6 +266,11 @@ class Engine:
                     return
         finally:
             worker.cancel(number)
+
+
+def _serves(held: Order | None, wanted: Order) -> bool:
+    """Whether a worker that was told to load `held` may be told to load `wanted`."""
+    return held is None or (held.folder, held.setup) == (wanted.folder, wanted.setup)
 
 
 def _replies(worker: Worker, number: int, doing: str) -> Iterator[Event | Loaded | None]:

@@ -6,6 +6,7 @@ BackendError
 ├── BadMedia          a picture or video cannot be used       .name, .problem
 ├── ContextTooLong    the request exceeds the context         .tokens, .limit
 ├── OutOfMemory       predicted or real                       .needed, .available: bytes
+│   └── NotEnoughMemory   refused before it was tried         .items, .remedy
 ├── EngineStopped     the worker process is gone              .exit_code, .kind
 └── DownloadFailed    a model could not be fetched or checked .kind
 """
@@ -93,6 +94,28 @@ class OutOfMemory(BackendError):
         )
         self.needed = needed
         self.available = available
+
+
+class NotEnoughMemory(OutOfMemory):
+    """Predicted: it was not tried. items: names and bytes of what it needs, the largest first."""
+
+    def __init__(
+        self, what: str, needed: int, limit: int, items: Sequence[tuple[str, int]], kept: str, remedy: str
+    ) -> None:
+        """what: begins the sentence: a load or a request. kept: what became of it. remedy: sentences."""
+        super().__init__(needed, limit)
+        largest = ", ".join(f"{name} {_gb(size)}" for name, size in items[:3])
+        self.message = (
+            f"{what} needs {_gb(needed)} of memory and {_gb(limit)} may be used ({largest}). {kept} {remedy}"
+        )
+        self.args = (self.message,)
+        self.items = list(items)
+        self.remedy = remedy
+
+
+def _gb(size: int) -> str:
+    """Small sizes in MB, so that two that differ do not read the same."""
+    return f"{size / 1e9:.2f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB"
 
 
 class EngineStopped(BackendError):

@@ -15,6 +15,8 @@ from typing import Self
 
 from .errors import BackendError, BadMedia, EngineStopped, closing
 from .line import LOOK, Line
+from .sizes import Setup
+from .sums import DEFAULT
 from .types import (
     Answer,
     Boxed,
@@ -64,7 +66,7 @@ class FakeEngine:
     def start(self) -> None:
         pass
 
-    def load(self, model: Path) -> Iterator[Progress]:
+    def load(self, model: Path, setup: Setup = DEFAULT, force: bool = False) -> Iterator[Progress]:
         with self._line.place() as place:
             for ahead in self._line.wait(place, threading.Event()):
                 yield Progress("queue", ahead, ahead)
@@ -151,8 +153,9 @@ class FakeEngine:
 
 def pretended(request: Request) -> tuple[Shown, ...]:
     """What the fake says of pictures and videos; it opens none of them."""
+    most = request.max_image_tokens
     return tuple(
-        _film(part) if isinstance(part, Video) else _picture(part, request.max_image_tokens)
+        _film(part, most) if isinstance(part, Video) else _picture(part, most)
         for message in request.messages
         for part in message.content
         if isinstance(part, Image | Video)
@@ -165,12 +168,12 @@ def _picture(part: Image, most: int | None) -> Shown:
     return Shown(part.name, False, (1280, 960), side, side, tokens)
 
 
-def _film(part: Video) -> Shown:
+def _film(part: Video, most: int | None) -> Shown:
     end = min(LENGTH, LENGTH if part.end is None else part.end)
     count = max(1, int((end - part.start) * (part.fps or 2.0) / 2))
     step = (end - part.start) / count
     moments = tuple(part.start + n * step for n in range(count))
-    return Shown(part.name, True, (1920, 1080), 224, 140, PAIR * count, moments, LENGTH)
+    return Shown(part.name, True, (1920, 1080), 224, 140, min(PAIR, most or PAIR) * count, moments, LENGTH)
 
 
 def default_script(request: Request) -> list[Step]:

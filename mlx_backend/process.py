@@ -17,14 +17,18 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
-from dataclasses import dataclass
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 from queue import SimpleQueue
 from typing import IO, Any, Literal
 
+from .device import this_machine
 from .errors import BackendError
+from .sizes import OVERHEAD, Setup
+from .sums import DEFAULT
 from .types import Done, Event, Request
 
 RESPONDER = "mlx_backend.respond:Responder"
@@ -33,20 +37,37 @@ LOG_BYTES = 1_000_000  # a log that has grown past this is kept once, as NAME.1,
 # -P: a file of the person's working folder must not pass for a module of ours.
 COMMAND = [sys.executable, "-P", "-X", "faulthandler", "-m"]
 PATIENCE = 5.0  # seconds between asking a worker to end and killing it
+LOOK_EVERY = 2.0  # seconds between two looks at what other programs hold
 GRACE = 0.5  # seconds between the end of its pipe and killing it
 
 Verb = Literal["load", "respond", "cancel"]
-Command = tuple[int, Verb, Path | Request | None]  # a job's number, what to do, with what
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What the worker knows of itself; bytes as MLX reports them. The first one says that it is ready."""
+    """What the worker knows of itself; see Status. The first one says that it is ready."""
 
     weight_bytes: int = 0
     active_bytes: int = 0
     peak_bytes: int = 0
     cached_tokens: int = 0
+    kv_bytes: int = 0
+    cache_bytes: int = 0
+    limit_bytes: int = 0
+    other_bytes: int = 0
+    device: Mapping[str, str | int] = field(default_factory=dict)  # mx.device_info()
+
+
+@dataclass(frozen=True)
+class Order:
+    """What to load, and how. force: also where it is not expected to fit."""
+
+    folder: Path
+    setup: Setup = DEFAULT
+    force: bool = False
+
+
+Command = tuple[int, Verb, Order | Request | None]  # a job's number, what to do, with what
 
 
 @dataclass(frozen=True)
@@ -62,14 +83,15 @@ class Worker:
     """One worker process, from its start to its end. Commands are sent by one thread at a time.
 
     replies: what the worker said; None when it is gone, after which `exit_code` is known.
-    folder: the checkpoint it was told to load; a worker loads only one in its life.
+    order: what it was told to load; a worker loads only one checkpoint in its life.
     jobs: what it was told and has not ended, by number.
     last_words: the end of its log, once it is gone; "" where it has none.
     """
 
     def __init__(self, log: Path | None, responder: str) -> None:
         self.replies: SimpleQueue[tuple[int, Outcome] | None] = SimpleQueue()
-        self.folder: Path | None = None
+        self.order: Order | None = None
+        self._looked = 0.0
         self.facts: Facts | None = None
         self.jobs: dict[int, Verb] = {}
         self.last_words = ""
@@ -98,10 +120,10 @@ class Worker:
         jobs = set(self.jobs.values())
         return "loading" if "load" in jobs else "busy" if jobs else "idle"
 
-    def load(self, folder: Path) -> int:
-        """Returns the job's number. Costs nothing when the folder is loaded already."""
-        self.folder = folder
-        return self._give("load", folder)
+    def load(self, order: Order) -> int:
+        """Returns the job's number. Costs nothing when it is loaded already."""
+        self.order = order
+        return self._give("load", order)
 
     def respond(self, request: Request) -> int:
         return self._give("respond", request)
@@ -120,7 +142,7 @@ class Worker:
             self._process.kill()
             self._reader.join()
 
-    def _give(self, verb: Verb, argument: Path | Request) -> int:
+    def _give(self, verb: Verb, argument: Order | Request) -> int:
         number = next(self._numbers)
         self.jobs[number] = verb
         self._send((number, verb, argument))
@@ -154,11 +176,20 @@ class Worker:
     def _take(self, reply: Reply) -> None:
         number, what = reply
         if isinstance(what, Facts):
-            self.facts = what
+            self.facts = self._with_others(what)
             return
         if isinstance(what, Loaded | Done | BackendError):
             self.jobs.pop(number, None)  # before anybody is told: who sees Done finds the engine idle
         self.replies.put((number, what))
+
+    def _with_others(self, facts: Facts) -> Facts:
+        """What other programs hold is asked here: the worker is too large a process to run a command in."""
+        now = time.monotonic()
+        if self.facts is not None and now < self._looked + LOOK_EVERY:
+            return replace(facts, other_bytes=self.facts.other_bytes)
+        self._looked = now
+        held = facts.active_bytes + facts.cache_bytes + OVERHEAD
+        return replace(facts, other_bytes=this_machine(facts.device, held).others)
 
 
 def start_child(log: Path | None, module: str, *arguments: str) -> tuple[subprocess.Popen[bytes], Connection]:

@@ -16,26 +16,27 @@ from pathlib import Path
 import mlx.core as mx
 from mlx.utils import tree_flatten
 
-from mlx_backend.cache import FeatureCache, Key, PrefixCache
+from mlx_backend.cache import Key, PrefixCache
 from mlx_backend.errors import ContextTooLong
-from mlx_backend.generate import CHUNK, decode, prefill
+from mlx_backend.generate import decode, prefill
 from mlx_backend.glm.kv import check_bits
 from mlx_backend.glm.language import Positions
 from mlx_backend.glm.loading import load
 from mlx_backend.glm.model import positions
-from mlx_backend.glm.processor import Layout, Media, Processor
+from mlx_backend.glm.processor import Layout, Processor
 from mlx_backend.glm.template import compare_with_template
+from mlx_backend.guard import Fit, Needs
+from mlx_backend.limits import admit, device_facts, guard_of, machine, only_dtype
 from mlx_backend.parse import Parser
+from mlx_backend.process import Facts
 from mlx_backend.repetition import RepetitionDetector
 from mlx_backend.sample import Sampler
+from mlx_backend.seeing import Sight
+from mlx_backend.sizes import Setup
+from mlx_backend.sums import DEFAULT
 from mlx_backend.types import Done, Event, Image, Progress, Reason, Request, Saw, Stats
 
 log = logging.getLogger(__name__)
-
-# Vectors of pictures kept between turns: about twenty pictures of the largest size on the real model.
-FEATURE_BYTES = 1_000_000_000
-# Freed device memory that MLX may keep for itself instead of giving it back at once.
-MLX_CACHE_BYTES = 1_000_000_000
 
 
 @dataclass
@@ -43,7 +44,8 @@ class Run:
     """One request under way: what is known of its prompt, and what happened when (seconds on one clock).
 
     keys: the name of every position's content, see cache.py. where: M-RoPE positions (3, L); following: that
-    of the first token of the answer. reused: tokens of the prompt that were computed before.
+    of the first token of the answer. needs, fit: what it asks of the memory, and how it is run for that.
+    reused: tokens of the prompt that were computed before. predicted: bytes; see Stats.
     """
 
     request: Request
@@ -52,6 +54,9 @@ class Run:
     where: Positions
     following: int
     start: float
+    needs: Needs
+    fit: Fit
+    predicted: int = 0
     reused: int = 0
     prefill_start: float = 0.0
     first_token: float = 0.0
@@ -70,12 +75,8 @@ class Run:
             prefill_rate=(prompt - self.reused) / reading if reading > 0 else 0.0,
             decode_rate=(output - 1) / speaking if output > 1 and speaking > 0 else 0.0,
             peak_bytes=mx.get_peak_memory(),
+            predicted_bytes=self.predicted,
         )
-
-
-def only_dtype() -> str | None:
-    """MLX multiplies experts on a processor in float32 alone; on a GPU in every type."""
-    return "float32" if mx.default_device() == mx.Device(mx.cpu) else None
 
 
 class Responder:
@@ -86,54 +87,70 @@ class Responder:
         folder: Path,
         progress: Callable[[Progress], None] = lambda event: None,
         *,
+        setup: Setup = DEFAULT,
+        force: bool = False,
         dtype: str | None = None,
-        chunk: int = CHUNK,
-        feature_bytes: int = FEATURE_BYTES,
-        kv_bits: int | None = None,
     ) -> None:
-        """Load the checkpoint. Raises ModelMissing or ModelBroken.
+        """Load the checkpoint. Raises ModelMissing or ModelBroken; NotEnoughMemory unless forced.
 
+        setup: what is traded for memory, see budget.py. Keys and values in 4 or 8 bits cost exactness, no
+        vision tower in memory costs the time to read it when a picture comes; nothing else changes an answer.
         dtype: of what is not quantized; None keeps the file's where this computer can compute with it.
-        kv_bits: 4 or 8 keep keys and values quantized, in about a half or a quarter of the memory that None
-        takes, at the price of exactness. Raises ValueError for other numbers, before anything is loaded.
+        Raises ValueError for other bits, before anything is loaded.
         """
-        check_bits(kv_bits)
-        mx.set_cache_limit(MLX_CACHE_BYTES)
+        check_bits(setup.kv_bits)
+        dtype = dtype or only_dtype()
+        self._guard = guard_of(folder, setup, dtype, force)
+        setup, self._limit_bytes = admit(self._guard)
+        self.setup = setup
         self.processor = Processor(folder)
         tokenizer = self.processor.tokenizer
         if difference := compare_with_template(folder, tokenizer):
             log.warning("%s: %s", folder, difference)
         self.model = load(
             folder,
-            dtype or only_dtype(),
+            dtype,
             lambda done, total: progress(Progress("load", done, total)),
             tokenizer,
+            vision=setup.vision,
         )
-        self.chunk = chunk
+        self._prefix = PrefixCache(lambda: self.model.language_model.make_cache(setup.kv_bits))
+        self._sight = Sight(self.model, self.processor, folder, dtype, not setup.vision, setup.kept)
+
+    @property
+    def weight_bytes(self) -> int:
+        """Of what is in memory now: without the vision tower where it is not."""
         parameters: dict[str, mx.array] = dict(tree_flatten(self.model.parameters()))
-        self.weight_bytes = sum(array.nbytes for array in parameters.values())
-        self._prefix = PrefixCache(lambda: self.model.language_model.make_cache(kv_bits))
-        self._features = FeatureCache(feature_bytes)
+        return sum(array.nbytes for array in parameters.values())
 
     @property
     def cached_tokens(self) -> int:
         """Tokens whose work the next request may reuse."""
         return len(self._prefix.keys)
 
-    def memory(self) -> tuple[int, int]:
-        """Bytes MLX holds now, and the most it held during the last request."""
-        return mx.get_active_memory(), mx.get_peak_memory()
+    def facts(self) -> Facts:
+        """What the memory is used for now; costs nothing worth mentioning."""
+        return Facts(
+            weight_bytes=self.weight_bytes,
+            active_bytes=mx.get_active_memory(),
+            peak_bytes=mx.get_peak_memory(),
+            cached_tokens=self.cached_tokens,
+            kv_bytes=self._prefix.nbytes,
+            cache_bytes=mx.get_cache_memory(),
+            limit_bytes=self._limit_bytes,
+            device=device_facts(),
+        )
 
     def forget(self) -> None:
         """Drop everything kept from earlier requests; the next one starts cold."""
         self._prefix.clear()
-        self._features = FeatureCache(self._features.limit)
+        self._sight.forget()
 
     def respond(self, request: Request, cancelled: Callable[[], bool] = lambda: False) -> Iterator[Event]:
         """The events of one answer; the last is Done.
 
         cancelled: asked between pictures, prefill chunks and tokens.
-        Raises BadMedia and ContextTooLong before anything is computed.
+        Raises BadMedia, ContextTooLong and NotEnoughMemory before anything is computed.
         """
         run = self.prepare(request)
         yield Saw(run.layout.shown)
@@ -144,14 +161,22 @@ class Responder:
             yield from self._answer(run, logits, cancelled)
 
     def prepare(self, request: Request) -> Run:
-        """Lay out the prompt; nothing is computed. Raises BadMedia and ContextTooLong."""
+        """Lay out the prompt; nothing is computed. Raises BadMedia, ContextTooLong and NotEnoughMemory."""
         start = time.perf_counter()
         mx.reset_peak_memory()
         layout = self.processor.of(request)
         if len(layout.ids) >= self._limit:
             raise ContextTooLong(len(layout.ids), self._limit)
         where, following = positions(layout.ids, layout.grids, self.model.image_id, self._merge)
-        return Run(request, layout, _keys(layout, self._merge), where, following, start)
+        keys = _keys(layout, self._merge)
+        needs = self._needs(layout, keys)
+        fit = self._guard.request(machine(), needs)
+        return Run(request, layout, keys, where, following, start, needs, fit)
+
+    def _needs(self, layout: Layout, keys: list[Key]) -> Needs:
+        reused = self._prefix.shared(keys)
+        pictures, kept = self._sight.unseen(layout, reused), self._sight.kept.nbytes
+        return Needs(len(keys), reused, self._prefix.room(reused), pictures, kept)
 
     def compute(
         self, run: Run, cancelled: Callable[[], bool] = lambda: False
@@ -162,7 +187,8 @@ class Responder:
         """
         run.reused = self._prefix.reuse(run.keys)
         run.prefill_start = time.perf_counter()
-        features = yield from self._see(run, cancelled)
+        most = run.request.max_image_tokens
+        features = yield from self._sight.see(run.layout, run.reused, most, cancelled)
         if features is None:
             return None
         return (
@@ -173,33 +199,9 @@ class Responder:
                 lambda a, b: self._embed(run.layout.ids, features, a, b),
                 run.where,
                 cancelled,
-                self.chunk,
+                run.fit.chunk,
             )
         )
-
-    def _see(
-        self, run: Run, cancelled: Callable[[], bool]
-    ) -> Generator[Event, None, dict[int, mx.array] | None]:
-        """Vectors of the pictures that reach behind the reused prefix, by where each one starts."""
-        needed = [m for m in run.layout.media if m.starts[-1] + m.lengths(self._merge)[-1] > run.reused]
-        total = sum(len(m.grids) for m in needed)
-        done, features = 0, {}
-        for item in needed:
-            vectors = self._features.get(tuple(item.names))
-            if vectors is None:
-                pieces = []
-                rows = self.processor.pieces(item, run.request.max_image_tokens)
-                for piece in self.model.vision_tower.encode(rows):
-                    if cancelled():
-                        return None
-                    pieces.append(piece)
-                    yield Progress("images", done + len(pieces), total)
-                vectors = mx.concatenate(pieces)
-                mx.eval(vectors)
-                self._features.put(tuple(item.names), vectors)
-            done += len(item.grids)
-            features.update(_split(item, vectors, self._merge))
-        return features
 
     def _answer(self, run: Run, logits: mx.array, cancelled: Callable[[], bool]) -> Iterator[Event]:
         rows, tokenizer = self.model.config.text.vocab_size, self.processor.tokenizer
@@ -210,6 +212,7 @@ class Responder:
         forced: deque[int] = deque()
         tokens = decode(self.model.language_model, self._prefix, logits, run.following, sampler, forced)
         count, reason = yield from self._read(run, tokens, parser, forced, cancelled)
+        run.predicted = self._guard.peak(machine(), run.needs, run.fit.chunk, len(run.keys) + count)
         yield from parser.finish()
         yield Done(reason, run.stats(count, parser.reasoning_tokens))
 
@@ -224,7 +227,7 @@ class Responder:
         """Tokens into events until something ends the answer; returns how many tokens and why."""
         tokenizer, loops = self.processor.tokenizer, RepetitionDetector()
         budget, count = run.request.thinking_budget, 0
-        room = min(run.request.max_tokens, self._limit - len(run.keys))
+        room = min(run.request.max_tokens, min(self._limit, run.fit.most) - len(run.keys))
         reason: Reason = "length"
         while count < room:
             if cancelled():
@@ -263,7 +266,7 @@ class Responder:
 
     @property
     def _limit(self) -> int:
-        return self.model.config.text.max_position_embeddings
+        return min(self.model.config.text.max_position_embeddings, self.setup.context)
 
 
 def _keys(layout: Layout, merge: int) -> list[Key]:
@@ -273,12 +276,3 @@ def _keys(layout: Layout, merge: int) -> list[Key]:
         for name, start, length in zip(item.names, item.starts, item.lengths(merge), strict=True):
             keys[start : start + length] = [(name, k) for k in range(length)]
     return keys
-
-
-def _split(item: Media, vectors: mx.array, merge: int) -> dict[int, mx.array]:
-    """Vectors (n, hidden) of a whole video or picture, cut into its grids by where each one starts."""
-    pieces, at = {}, 0
-    for start, length in zip(item.starts, item.lengths(merge), strict=True):
-        pieces[start] = vectors[at : at + length]
-        at += length
-    return pieces

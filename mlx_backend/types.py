@@ -102,7 +102,8 @@ class Request:
     thinking_budget: tokens of reasoning after which it is closed by force; None leaves it open.
     stop: strings that end the answer; they are not part of it.
     tools: one JSON schema per tool, as the model's template lists them.
-    max_image_tokens: a larger picture is shrunk to at most so many tokens; None takes the checkpoint's bound.
+    max_image_tokens: a larger picture is shrunk to at most so many tokens, and so is each pair of a video's
+        frames, 32 times so many for the whole of it; None takes the checkpoint's bounds.
     go_on: the last message is an answer that was cut short, and the events are what comes after its words;
         one without content goes on with its reasoning.
     """
@@ -216,6 +217,7 @@ class Stats:
     cached_tokens: of prompt_tokens, those whose work was already done by an earlier request.
     first_token_seconds: from the request's start, decoding of files and waiting for the model included.
     prefill_rate: over the tokens that were not cached, encoding their pictures included.
+    peak_bytes: the most MLX held. predicted_bytes: the planner's number for so many tokens; 0: none.
     """
 
     prompt_tokens: int = 0
@@ -226,6 +228,7 @@ class Stats:
     prefill_rate: float = 0.0
     decode_rate: float = 0.0
     peak_bytes: int = 0
+    predicted_bytes: int = 0
 
 
 @dataclass(frozen=True)
@@ -260,6 +263,8 @@ class Status:
     """What the engine is doing now. Bytes as MLX reports them; 0 where no worker runs.
 
     stopped: no worker; it starts by itself with the next load or request.
+    active: in use; of it weights, and kv: keys and values. cache: freed and kept for reuse. limit: what may
+    be held. other: what all other programs hold.
     """
 
     state: Literal["stopped", "starting", "loading", "idle", "busy"]
@@ -270,3 +275,7 @@ class Status:
     cached_tokens: int = 0
     waiting: int = 0
     pid: int | None = None
+    kv_bytes: int = 0
+    cache_bytes: int = 0
+    limit_bytes: int = 0
+    other_bytes: int = 0

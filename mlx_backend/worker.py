@@ -21,32 +21,26 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
-from pathlib import Path
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import Protocol
 
 from .errors import BackendError
 from .explained import explain_message
-from .process import LOG_BYTES, Command, Facts, Loaded, Outcome
+from .process import LOG_BYTES, Command, Facts, Loaded, Order, Outcome
 from .types import Done, Event, Request
 
 FACTS_EVERY = 1.0  # seconds between two reports of memory while an answer is computed
+IDLE_EVERY = 5.0  # and while nothing is asked, so that what other programs hold stays current
 
 
 class Responder(Protocol):
-    """What answers: loaded from a folder by its constructor, Responder(folder, progress)."""
-
-    @property
-    def weight_bytes(self) -> int: ...
-
-    @property
-    def cached_tokens(self) -> int: ...
+    """What answers: loaded by its constructor, Responder(folder, progress, setup=Setup(), force=False)."""
 
     def respond(self, request: Request, cancelled: Callable[[], bool]) -> Iterator[Event]:
         """Progress, the answer, and Done last; looks at cancelled() each token and each prefill chunk."""
 
-    def memory(self) -> tuple[int, int]:
-        """Bytes in use now, and at most so far."""
+    def facts(self) -> Facts:
+        """What the memory is used for now."""
 
 
 class Commands:
@@ -87,7 +81,11 @@ class Desk:
     def work(self) -> None:
         self._reply(0, Facts())
         while True:
-            number, _, argument = self._commands.jobs.get()
+            try:
+                number, _, argument = self._commands.jobs.get(timeout=IDLE_EVERY)
+            except Empty:
+                self._tell_facts(at_once=True)
+                continue
             try:
                 self._do(number, argument)
             except BackendError as error:
@@ -97,15 +95,20 @@ class Desk:
                 self._reply(number, _plain(error))
             _keep_log_small()
 
-    def _do(self, number: int, argument: Path | Request | None) -> None:
-        if isinstance(argument, Path):
+    def _do(self, number: int, argument: Order | Request | None) -> None:
+        if isinstance(argument, Order):
             self._load(number, argument)
         elif argument is not None:
             self._respond(number, argument)
 
-    def _load(self, number: int, folder: Path) -> None:
+    def _load(self, number: int, order: Order) -> None:
         if self._responder is None:
-            self._responder = self._make(folder, lambda progress: self._reply(number, progress))
+            self._responder = self._make(
+                order.folder,
+                lambda progress: self._reply(number, progress),
+                setup=order.setup,
+                force=order.force,
+            )
         self._tell_facts(at_once=True)
         self._reply(number, Loaded())
 
@@ -125,8 +128,7 @@ class Desk:
         now = time.monotonic()
         if self._responder is not None and (at_once or now > self._told + FACTS_EVERY):
             self._told = now
-            responder = self._responder
-            self._reply(0, Facts(responder.weight_bytes, *responder.memory(), responder.cached_tokens))
+            self._reply(0, self._responder.facts())
 
     def _reply(self, number: int, what: Outcome | Facts) -> None:
         self._pipe.send((number, what))

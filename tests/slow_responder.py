@@ -11,23 +11,21 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from mlx_backend import Answer, Done, Event, ModelBroken, Progress, Request, Stats
+from mlx_backend.process import Facts
 
 STEP = 0.01
 
 
 class SlowResponder:
-    weight_bytes = 1000
-    cached_tokens = 7
-
-    def __init__(self, folder: Path, progress: Callable[[Progress], None]) -> None:
+    def __init__(self, folder: Path, progress: Callable[[Progress], None], **how: object) -> None:
         if not (folder / "config.json").exists():
             raise ModelBroken(str(folder / "config.json"), "is not there.")
         for step in range(11):
             progress(Progress("load", step * 100, 1000))
             time.sleep(STEP)
 
-    def memory(self) -> tuple[int, int]:
-        return 1500, 2000
+    def facts(self) -> Facts:
+        return Facts(weight_bytes=1000, active_bytes=1500, peak_bytes=2000, cached_tokens=7)
 
     def respond(self, request: Request, cancelled: Callable[[], bool]) -> Iterator[Event]:
         for step in range(11):

@@ -12,6 +12,7 @@ from turns import QUESTION, TURN_2, assistant, check, picture, user
 from mlx_backend.cache import FeatureCache, PrefixCache
 from mlx_backend.digests import Digests
 from mlx_backend.respond import Responder
+from mlx_backend.sizes import Setup
 from mlx_backend.types import Image, Request, Sampling, Text
 
 
@@ -19,7 +20,7 @@ from mlx_backend.types import Image, Request, Sampling, Text
 def pair(request, tiny_model) -> tuple[Responder, Responder]:
     """Two of the same: everything that follows holds whatever keys and values are kept in."""
     first, second = (
-        Responder(tiny_model, dtype="float32", chunk=64, kv_bits=request.param) for _ in range(2)
+        Responder(tiny_model, dtype="float32", setup=Setup(chunk=64, kv_bits=request.param)) for _ in range(2)
     )
     return first, second
 
@@ -143,6 +144,7 @@ class Layer:
 
     def __init__(self) -> None:
         self.offset = 0
+        self.keys = self.values = None
 
     def trim(self, n: int) -> int:
         self.offset -= n

@@ -17,6 +17,7 @@ from demo.variants import anew, quantized
 
 from mlx_backend.reply import Reply
 from mlx_backend.respond import Responder
+from mlx_backend.sizes import Setup
 from mlx_backend.types import Message, Request, Sampling, Text
 
 DEMO = ROOT / "assets" / "demo-model"
@@ -89,13 +90,13 @@ def test_fewer_bits_keep_less(plain: list[Mark], clips: Path, tmp_path: Path) ->
 
 
 def test_keys_and_values_in_8_bits_cost_next_to_nothing(plain: list[Mark], clips: Path) -> None:
-    marks = sit(Responder(DEMO, kv_bits=8).respond, clips)
+    marks = sit(Responder(DEMO, setup=Setup(kv_bits=8)).respond, clips)
     assert abs(right(marks) - right(plain)) <= 2
 
 
 @pytest.mark.parametrize("chunk", [7, 64])
 def test_how_the_prompt_is_cut_changes_no_answer(chunk: int, plain: list[Mark], clips: Path) -> None:
-    assert said(sit(Responder(DEMO, chunk=chunk).respond, clips)) == said(plain)
+    assert said(sit(Responder(DEMO, setup=Setup(chunk=chunk)).respond, clips)) == said(plain)
 
 
 def test_reuse_changes_no_answer(responder: Responder, clips: Path) -> None:

@@ -14,6 +14,7 @@ from mlx_backend.glm import kv, load
 from mlx_backend.glm.config import read_config
 from mlx_backend.glm.language import LanguageModel
 from mlx_backend.respond import Responder
+from mlx_backend.sizes import Setup
 
 LENGTH = 300  # more than one of the steps of 256 positions in which caches grow
 
@@ -103,8 +104,8 @@ def test_decoding_equals_prefill(language, bits):
 @pytest.mark.parametrize("bits", [8, 4])
 def test_warm_equals_cold(tiny_model, bits):
     """The whole suite of reuse, test_cache.py, runs with these bits too; here with chunks of 7 against 64."""
-    warm = Responder(tiny_model, dtype="float32", chunk=7, kv_bits=bits)
-    cold = Responder(tiny_model, dtype="float32", chunk=64, kv_bits=bits)
+    warm = Responder(tiny_model, dtype="float32", setup=Setup(chunk=7, kv_bits=bits))
+    cold = Responder(tiny_model, dtype="float32", setup=Setup(chunk=64, kv_bits=bits))
     plain = Responder(tiny_model, dtype="float32")
     first = check(warm, cold, QUESTION)
     reused, total, _ = check(warm, cold, *TURN_2)
@@ -256,7 +257,7 @@ def test_scores_of_a_token_are_as_exact_as_the_fused_ones(bits):
 @pytest.mark.parametrize("bits", [0, 2, 3, 6, 16])
 def test_other_bits_are_refused_before_anything_is_loaded(bits):
     with pytest.raises(ValueError, match=f"kv_bits is {bits}; .* 4 or 8 bits"):
-        Responder(Path("there is no such folder"), kv_bits=bits)
+        Responder(Path("there is no such folder"), setup=Setup(kv_bits=bits))
 
 
 def test_other_bits_are_refused_by_the_model(tiny_model):

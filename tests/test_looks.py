@@ -13,6 +13,7 @@ from PIL import Image as Pillow
 from turns import assistant, check, user
 
 from mlx_backend.respond import Responder
+from mlx_backend.sizes import Setup
 from mlx_backend.types import Image, Message, Text, Video
 
 LOOKS = {
@@ -31,7 +32,7 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def pair(tiny_model: Path) -> tuple[Responder, Responder]:
-    first, second = (Responder(tiny_model, dtype="float32", chunk=64) for _ in range(2))
+    first, second = (Responder(tiny_model, dtype="float32", setup=Setup(chunk=64)) for _ in range(2))
     return first, second
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from mlx_backend.errors import BadMedia, ContextTooLong
 from mlx_backend.respond import Responder
+from mlx_backend.sizes import Setup
 from mlx_backend.types import (
     Answer,
     Done,
@@ -28,7 +29,7 @@ LOOP = replace(HELLO, max_tokens=2000)
 
 @pytest.fixture(scope="module")
 def responder(tiny_model) -> Responder:
-    return Responder(tiny_model, dtype="float32", chunk=16)
+    return Responder(tiny_model, dtype="float32", setup=Setup(chunk=16))
 
 
 @pytest.fixture(autouse=True)

@@ -14,11 +14,14 @@ from __future__ import annotations
 from typing import TypeAlias
 
 import mlx.core as mx
+from mlx.utils import tree_map
 from mlx_vlm.models.cache import KVCache, QuantizedKVCache
 
 BITS = (4, 8)
 # Numbers that share one scale and one bias; the larger group where it divides a head.
 GROUPS = (64, 32)
+STEP = 256  # positions by which caches grow
+SPARE = 4096  # positions without use that are not worth a copy
 
 Cache: TypeAlias = KVCache | QuantizedKVCache
 # Packed in 32-bit words (1, kv_heads, ctx, head_dim * bits / 32); scales and biases (…, head_dim / group).
@@ -45,6 +48,29 @@ def make(layers: int, head_dim: int, bits: int | None = None) -> list[Cache]:
     if group is None:
         raise ValueError(f"heads of {head_dim} numbers cannot be quantized: no multiple of {GROUPS[-1]}")
     return [QuantizedKVCache(group_size=group, bits=bits) for _ in range(layers)]
+
+
+def room(cache: Cache) -> int:
+    """Positions the cache has memory for, used or not."""
+    held = cache.keys[0] if isinstance(cache, QuantizedKVCache) and cache.keys is not None else cache.keys
+    return 0 if held is None else int(held.shape[2])
+
+
+def cut_room(held: int, length: int) -> int:
+    """Positions there is memory for, once a cache with room for `held` was cut back to `length`."""
+    least = -(-length // STEP) * STEP
+    return least if held - least >= SPARE else held
+
+
+def shrink(cache: Cache) -> None:
+    """Give back what a long conversation left behind a short one; what is in use is copied."""
+    keep = cut_room(room(cache), cache.offset)
+    if keep < room(cache):
+        cache.keys, cache.values = (
+            tree_map(lambda array: mx.contiguous(array[:, :, :keep]), kept)
+            for kept in (cache.keys, cache.values)
+        )
+        mx.eval(cache.keys, cache.values)  # now: a copy under way would hold the old one as well
 
 
 def attend(queries: mx.array, keys: mx.array, values: mx.array, cache: Cache, scale: float) -> mx.array:

@@ -23,6 +23,7 @@ from mlx_backend.glm.checkpoint import Tensor, find_tensors
 from mlx_backend.glm.config import Config, TextConfig, read_config
 from mlx_backend.glm.model import Model
 from mlx_backend.glm.tokenizer import Tokenizer
+from mlx_backend.glm.vision import VisionTower
 
 Weights = dict[str, mx.array]
 
@@ -35,6 +36,7 @@ RENAMES = (
 # Float parameters of quantized layers too; float8 scales of the mx modes are stored as uint8 and stay.
 FLOATS = (mx.float32, mx.float16, mx.bfloat16)
 KEPT_FLOAT32 = "e_score_correction_bias"  # the choice of experts hangs on its last digits
+TOWER = "vision_tower."
 MODES = {"affine", "mxfp4", "nvfp4", "mxfp8"}
 
 
@@ -43,12 +45,14 @@ def load(
     dtype: str | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
     tokenizer: Tokenizer | None = None,
+    vision: bool = True,
 ) -> Model:
     """Load a checkpoint of GLM-4.5V: per-expert, fused or stacked experts, plain or quantized.
 
     dtype: "float32", "bfloat16" or "float16" converts what is not quantized; None keeps the file's.
     progress: called with bytes of weights in memory so far and in all.
     tokenizer: the folder's, where the caller has read it already; it is not read twice.
+    vision: False leaves the vision tower in its files, until load_vision.
     Raises ModelMissing or ModelBroken, naming the file, before any weight is read where that can be known.
     """
     path = Path(folder)
@@ -62,12 +66,42 @@ def load(
     _flatten_convolutions(weights)
     _quantize(model, weights, config, path)
     _check(model, weights, source, path)
+    if not vision:
+        model.vision_tower = None
+        weights = {name: array for name, array in weights.items() if not name.startswith(TOWER)}
+    _fill(model, weights, dtype, progress)
+    return model
+
+
+def load_vision(
+    model: Model,
+    folder: str | Path,
+    dtype: str | None = None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> None:
+    """Read the vision tower that load() left in its files; only those that hold some of it are opened.
+
+    The arguments are those of load(). To give its memory back, set `model.vision_tower` to None.
+    """
+    path = Path(folder)
+    tensors = {name: t for name, t in find_tensors(path).items() if _rename(name).startswith(TOWER)}
+    weights = _canonical(((n, a) for n, a in _open(tensors) if n in tensors), model.config.text)
+    _flatten_convolutions(weights)
+    tower, inner = VisionTower(model.config.vision), len(TOWER)
+    weights = {name[inner:]: array for name, array in weights.items()}
+    _check(tower, weights, {n[inner:]: file for n, file in _sources(tensors).items()}, path)
+    _fill(tower, weights, dtype, progress)
+    model.vision_tower = tower
+
+
+def _fill(
+    module: nn.Module, weights: Weights, dtype: str | None, progress: Callable[[int, int], None]
+) -> None:
     if dtype is not None:
         weights = {name: _cast(name, array, getattr(mx, dtype)) for name, array in weights.items()}
-    model.load_weights(list(weights.items()), strict=True)
+    module.load_weights(list(weights.items()), strict=True)
     _evaluate(weights, progress)
-    model.eval()
-    return model
+    module.eval()
 
 
 def _open(tensors: Mapping[str, Tensor]) -> Iterator[tuple[str, mx.array]]:
@@ -186,7 +220,7 @@ def _quantize(model: Model, weights: Weights, config: Config, folder: Path) -> N
         ) from error
 
 
-def _check(model: Model, weights: Weights, sources: Mapping[str, str], folder: Path) -> None:
+def _check(model: nn.Module, weights: Weights, sources: Mapping[str, str], folder: Path) -> None:
     """Every parameter is there, once, with its shape."""
     expected = dict(tree_flatten(model.parameters()))
     if absent := sorted(expected.keys() - weights.keys()):
@@ -221,5 +255,5 @@ def _evaluate(weights: Weights, progress: Callable[[int, int], None]) -> None:
 
 
 def _layer(name: str) -> str:
-    match = re.match(r".*\.(layers|blocks)\.\d+\.", name)
+    match = re.match(r"(.*\.)?(layers|blocks)\.\d+\.", name)
     return match[0] if match else ""

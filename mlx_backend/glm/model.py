@@ -6,7 +6,7 @@ Does not know: files, prompts as text, sampling, what was computed before.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import mlx.core as mx
 import mlx.nn as nn
@@ -16,7 +16,7 @@ import numpy.typing as npt
 from mlx_backend.glm.config import Config
 from mlx_backend.glm.images import Grid
 from mlx_backend.glm.language import LanguageModel, Positions
-from mlx_backend.glm.vision import VisionTower, split_rows
+from mlx_backend.glm.vision import Piece, VisionTower, split_rows
 
 
 def positions(
@@ -52,13 +52,16 @@ def positions(
 
 
 class Model(nn.Module):
-    """GLM-4.5V. Module names are those of the published checkpoints."""
+    """GLM-4.5V. Module names are those of the published checkpoints.
+
+    vision_tower: None while it is not in memory, see loading.load_vision.
+    """
 
     def __init__(self, config: Config, image_id: int) -> None:
         super().__init__()
         self.config = config
         self.image_id = image_id
-        self.vision_tower = VisionTower(config.vision)
+        self.vision_tower: VisionTower | None = VisionTower(config.vision)
         self.language_model = LanguageModel(config.text)
 
     def embed(self, ids: Sequence[int], features: Sequence[tuple[int, mx.array]]) -> mx.array:
@@ -73,6 +76,12 @@ class Model(nn.Module):
             at = start + vectors.shape[0]
         return mx.concatenate([*pieces, words[at:]]) if pieces else words
 
+    def encode(self, pieces: Iterable[Piece]) -> Iterator[mx.array]:
+        """See VisionTower.encode. Raises ValueError while the tower is not in memory."""
+        if self.vision_tower is None:
+            raise ValueError("the vision tower is not in memory")
+        return self.vision_tower.encode(pieces)
+
     def __call__(
         self,
         token_ids: Sequence[int],
@@ -82,7 +91,8 @@ class Model(nn.Module):
         """Logits of every position, computed at once and without a cache.
 
         token_ids: (L,); patches: (N, 1176), the rows of all grids; grids: (1, gh, gw) in prompt order.
-        Returns (L, vocab) float32. Raises ValueError when placeholders, patches and grids do not match.
+        Returns (L, vocab) float32. Raises ValueError when placeholders, patches and grids do not match, and
+        for patches while the vision tower is not in memory.
         """
         ids = [int(token) for token in token_ids]
         grids = [(int(t), int(h), int(w)) for t, h, w in grids]
@@ -90,7 +100,7 @@ class Model(nn.Module):
         if rows != sum(h * w for _, h, w in grids):
             raise ValueError(f"{rows} patch rows do not fill the grids {list(grids)}")
         where, _ = positions(ids, grids, self.image_id, self.config.vision.spatial_merge_size)
-        features = [] if patches is None else list(self.vision_tower.encode(split_rows(patches, grids)))
+        features = [] if patches is None else list(self.encode(split_rows(patches, grids)))
         starts = _starts(ids, self.image_id, [len(f) for f in features])
         vectors = self.embed(ids, list(zip(starts, features, strict=True)))
         hidden = self.language_model(vectors, where, self.language_model.make_cache())

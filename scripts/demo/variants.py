@@ -21,6 +21,7 @@ from make_tiny_model import quantize
 from demo.exam import Answer
 from mlx_backend.glm import vision
 from mlx_backend.respond import Responder
+from mlx_backend.sizes import Setup
 from mlx_backend.types import Event, Request
 
 BITS = (8, 6, 5, 4, 3)
@@ -90,9 +91,12 @@ def ways(folder: Path, scratch: Path) -> Iterator[tuple[str, Callable[[], Answer
             f"{bits} bits",
             lambda bits=bits: Responder(quantized(folder, bits, scratch / str(bits))).respond,
         )
-    yield "keys and values in 8 bits", lambda: Responder(folder, kv_bits=8).respond
-    yield "keys and values in 4 bits", lambda: Responder(folder, kv_bits=4).respond
+    yield "keys and values in 8 bits", lambda: Responder(folder, setup=Setup(kv_bits=8)).respond
+    yield "keys and values in 4 bits", lambda: Responder(folder, setup=Setup(kv_bits=4)).respond
     for chunk in (7, 64):
-        yield f"prompt in chunks of {chunk}", lambda chunk=chunk: Responder(folder, chunk=chunk).respond
+        yield (
+            f"prompt in chunks of {chunk}",
+            lambda chunk=chunk: Responder(folder, setup=Setup(chunk=chunk)).respond,
+        )
     yield "nothing reused", lambda: anew(Responder(folder))
     yield "position table bilinear", lambda: crudely(Responder(folder))

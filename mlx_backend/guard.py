@@ -1,0 +1,161 @@
+"""Whether a model, or a request to it, fits into this computer's memory: refused in words before it is tried.
+
+Knows: the plan of a load and of a request, which chunk still fits, the limit a person may set.
+Does not know: the arithmetic (budget.py), how a computer is asked (device.py), MLX.
+
+Nothing is refused because of what might come: a load is weighed with a short conversation, a request with its
+own prompt. What an answer may still grow by is bounded instead, see Fit.most.
+GLM_CHAT_MEMORY_LIMIT lowers what the model may hold, in bytes: to leave room, or to try out a refusal.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from .budget import first_change, judge, largest_context, small, together
+from .device import this_machine
+from .errors import NotEnoughMemory
+from .sizes import CHUNKS, MODELLED, OVERHEAD, STEP, Calibration, Machine, Plan, Setup, Shape, Weights
+
+LIMIT = "GLM_CHAT_MEMORY_LIMIT"
+# Tokens. A model that has no room for so short a conversation is of no use.
+LEAST = 2048
+# Of the memory, and bytes: what must stay free of what the GPU holds fast. Source: machines that froze when
+# more was held (memory.md 7.2).
+UNWIRED_SHARE, UNWIRED = 0.15, 8 * 10**9
+
+Grid = tuple[int, int, int]
+
+
+def machine_now(facts: Mapping[str, object], held: int = 0) -> Machine:
+    """This computer. facts: mx.device_info(). held: bytes MLX holds in this process, in use or not."""
+    machine = this_machine(facts, held + OVERHEAD if held else 0)
+    text = os.environ.get(LIMIT, "").strip()
+    if not text.isdigit():
+        return machine
+    return replace(machine, working_set=min(machine.working_set, int(text)), source=LIMIT)
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What a request asks of the memory. Tokens and bytes.
+
+    prompt: the whole. reused: of it, what was computed before. room: positions that keys and values have room
+    for already. pictures: grids of those that must be looked at. kept: vectors of pictures in memory.
+    """
+
+    prompt: int
+    reused: int = 0
+    room: int = 0
+    pictures: Sequence[Grid] = ()
+    kept: int = 0
+
+
+@dataclass(frozen=True)
+class Fit:
+    """How a request is run. chunk: tokens of a prompt at once. most: tokens of prompt and answer together."""
+
+    chunk: int
+    most: int
+
+
+@dataclass(frozen=True)
+class Guard:
+    """Of one loaded or wanted checkpoint. force: nothing is refused.
+
+    setup.vision False: the tower is in memory only while pictures are looked at.
+    """
+
+    shape: Shape
+    weights: Weights
+    setup: Setup
+    calibration: Calibration = MODELLED
+    force: bool = False
+    others: Sequence[Weights] = ()
+
+    def load(self, machine: Machine) -> Setup:
+        """The setup to load with: the wanted one where it fits as a whole, else one with smaller caches.
+
+        Raises NotEnoughMemory when not even a short conversation fits.
+        """
+        short = replace(self.setup, context=min(LEAST, self.setup.context), patches=0, picture_tokens=0)
+        if self._judge(machine, self.setup).fits:
+            return self.setup
+        found = self._judge(machine, small(short))
+        if not (found.fits or self.force):
+            raise self._refusal(found, "Loading this model", "Nothing was loaded.", LOAD_ANYWAY)
+        careful = small(self.setup)
+        return replace(careful, chunk=self.setup.chunk, patches=self.setup.patches)
+
+    def request(self, machine: Machine, needs: Needs) -> Fit:
+        """The largest chunk with which it fits. Raises NotEnoughMemory when it does not with the smallest."""
+        most = self.shape.max_context
+        for chunk in self._chunks():
+            found = self._request(machine, needs, chunk, needs.prompt + STEP)
+            if found.fits:
+                after = replace(found.setup, patches=0, chunk=1)
+                most = largest_context(self.shape, found.weights, machine, after, self.calibration)
+                return Fit(chunk, max(most, needs.prompt + STEP))
+        if self.force:
+            return Fit(chunk, most)
+        raise self._refusal(found, "This conversation", "Nothing was computed and nothing is lost.", "")
+
+    def limit(self, machine: Machine) -> int:
+        """Bytes that may be held, by whichever bound is nearer."""
+        found = self._judge(machine, self.setup)
+        return max(0, found.metal_peak + found.spare)
+
+    def peak(self, machine: Machine, needs: Needs, chunk: int, tokens: int) -> int:
+        """What MLX should hold at most for a request that came to `tokens` with its answer."""
+        return self._request(machine, needs, chunk, tokens).peak
+
+    def wired(self, machine: Machine, plan: Setup) -> int:
+        """Bytes that the GPU may hold fast: weights, keys and values; 0 where too little would stay free."""
+        found = self._judge(machine, plan)
+        fast = sum(item.bytes for item in found.items if item.exact and not item.name.startswith("buffers"))
+        free = machine.physical - fast
+        enough = free >= max(UNWIRED, machine.physical * UNWIRED_SHARE)
+        return fast if machine.gpu and enough and fast <= machine.working_set else 0
+
+    def _chunks(self) -> Iterator[int]:
+        yield self.setup.chunk
+        yield from (chunk for chunk in CHUNKS if chunk < self.setup.chunk)
+
+    def _judge(self, machine: Machine, setup: Setup) -> Plan:
+        return judge(self.shape, self.weights, machine, setup, self.calibration)
+
+    def _request(self, machine: Machine, needs: Needs, chunk: int, tokens: int) -> Plan:
+        """The moment that takes most: while looking at the pictures, or while reading."""
+        context = max(tokens, needs.room)
+        tokens_kept = needs.kept // (self.shape.hidden * self.shape.item)
+        area = self.shape.merge**2
+        setup = replace(
+            self.setup,
+            vision=True,
+            context=context,
+            chunk=max(1, min(chunk, needs.prompt - needs.reused)),
+            patches=together(needs.pictures),
+            picture_tokens=tokens_kept + sum(h * w for _, h, w in needs.pictures) // area,
+        )
+        if self.setup.vision:
+            return self._judge(machine, setup)
+        bare = replace(self.weights, vision=0)
+        reading = judge(self.shape, bare, machine, replace(setup, patches=0), self.calibration)
+        if not needs.pictures:
+            return reading
+        seeing = self._judge(machine, replace(setup, context=max(needs.room, 1), chunk=1))
+        return max(seeing, reading, key=lambda plan: plan.metal_peak)
+
+    def _refusal(self, found: Plan, what: str, kept: str, anyway: str) -> NotEnoughMemory:
+        by_gpu = found.metal_peak > found.limit
+        needed, limit = (found.metal_peak, found.limit) if by_gpu else (found.process, found.room)
+        items = sorted(((item.name, item.bytes) for item in found.items), key=lambda item: -item[1])
+        change = first_change(self.shape, found, self.calibration, self.others)
+        remedy = f"What would help: {change.text}." if change else NOTHING_HELPS
+        return NotEnoughMemory(what, needed, limit, items, kept, f"{remedy}{anyway}")
+
+
+NOTHING_HELPS = "Close other programs, choose a smaller model, or start a new, shorter conversation."
+LOAD_ANYWAY = " It can be loaded anyway, but then this computer may become very slow, freeze or restart."
