@@ -100,7 +100,7 @@ def _page(document: pdfium.PdfDocument, index: int) -> Leaf | Lost:
 def cleaned(text: str) -> str:
     """Lines end in "\\n"; ligatures and radicals as letters; no characters that only a machine sees."""
     text = text.replace("\r\n", "\n").replace("\r", "\n")
-    text = _NOISE.sub("", text)
+    text = re.sub(r"[ \t]+(?=\n|$)", "", _NOISE.sub("", text))
     return _FORMS.sub(lambda form: unicodedata.normalize("NFKC", form[0]), text)
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from .encoding import decoded
 from .items import TITLE, Item, Leaf, Note, Opened, Refusal
-from .sections import FULL, Block, pages, weight
+from .sections import FULL, Block, pages, pieces, weight
 
 MOST = 40_000_000  # bytes of a text that are read
 _FENCE = re.compile(r"^ {0,3}(```+|~~~+)")
@@ -90,8 +90,9 @@ def numbered(lines: list[str]) -> Iterator[Leaf]:
 
 def _leaves(label: str, text: str) -> Iterator[Leaf]:
     # a line may be longer than a page: minified code, a paragraph that was never wrapped
-    for number, at in enumerate(range(0, len(text), 2 * FULL), 1):
-        yield Leaf(label if len(text) <= 2 * FULL else f"{label}, part {number}", text[at : at + 2 * FULL])
+    whole = list(pieces(text))
+    for number, piece in enumerate(whole, 1):
+        yield Leaf(label if len(whole) == 1 else f"{label}, part {number}", piece)
 
 
 def _end(lines: list[str], start: int) -> int:

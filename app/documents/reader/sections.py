@@ -74,12 +74,19 @@ def _short(blocks: Iterable[Block]) -> Iterator[Block]:
         text = text.strip("\n")
         if not text.strip():
             continue
-        while weight(text[:FULL]) > FULL or len(text) > FULL:
-            at = _cut(text)
-            yield level, text[:at]
-            level, text = 0, text[at:].lstrip("\n ")
-        if text:
-            yield level, text
+        for piece in pieces(text):
+            yield level, piece
+            level = 0
+
+
+def pieces(text: str) -> Iterator[str]:
+    """The text in pieces of a page at most."""
+    while weight(text[:FULL]) > FULL or len(text) > FULL:
+        at = _cut(text)
+        yield text[:at].rstrip(" ")
+        text = text[at:].lstrip("\n ")
+    if text:
+        yield text
 
 
 def _cut(text: str) -> int:

@@ -22,8 +22,13 @@ COLUMNS = 1000  # of a row that are read; the rest of the 16,384 is empty in hon
 
 def read(path: Path, kind: str) -> Iterator[Item]:
     archive.opened(path).close()
-    book = openpyxl.load_workbook(path, read_only=True, data_only=True, keep_links=False)
-    yield Opened(kind, str(book.properties.title or ""))
+    with path.open("rb") as file:  # by a path, openpyxl would go by its extension
+        book = openpyxl.load_workbook(file, read_only=True, data_only=True, keep_links=False)
+        yield Opened(kind, str(book.properties.title or ""))
+        yield from _sheets(book)
+
+
+def _sheets(book: Any) -> Iterator[Item]:
     number = 0
     for sheet in book.worksheets:
         sheet.reset_dimensions()  # what a sheet claims as its size would be padded with empty cells

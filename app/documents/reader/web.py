@@ -122,7 +122,6 @@ class _Walk:
         if self.silent:
             self.silent -= 1
             return
-        self.kept -= tag == "pre"
         if tag in ("td", "th") and self.cells is not None:
             self.cells.append(self._taken())
         elif tag == "tr" and self.cells is not None:
@@ -140,6 +139,7 @@ class _Walk:
                 yield from self._flush()
             else:
                 self.words.append(" ")
+        self.kept -= tag == "pre"
 
     def _say(self, text: str | None) -> None:
         if text:
