@@ -167,7 +167,7 @@ class Mac:
     def alert(self) -> str:
         """What the last alert said."""
         return next(
-            words[-2] for words in reversed(self.calls("osascript")) if "on run {words, log_file}" in words
+            words[-2] for words in reversed(self.calls("osascript")) if "on run {what_happened, log_file}" in words
         )
 
     def set_ups(self) -> list[dict[str, str]]:

@@ -49,6 +49,8 @@ def test_first_run_second_click_quit_and_a_start_without_network(mac: Mac) -> No
     assert mac.index.served == PIECES
     assert opens(mac.status()["url"].strip('"'))
     assert mac.support.stat().st_mode & 0o777 == 0o700
+    # what the app says while it runs is kept nowhere: it could be about a temporary chat
+    assert sorted(log.name for log in mac.logs.iterdir()) == ["install.log", "launcher.log"]
 
     (set_up,) = mac.set_ups()
     environment = mac.support / mac.environments()[0]
