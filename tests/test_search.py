@@ -1,7 +1,7 @@
 """Queries that any input is safe in, and the right page for questions in English and Chinese.
 
-Measured on 30 English and 16 Chinese pages in one index; see MEASURED. Where a question has no word of its page,
-BM25 finds half of them at best: that is what the model is asked for search terms for.
+Measured on 30 English and 16 Chinese pages in one index; see MEASURED. Where a question has no word of its
+page, BM25 finds half of them at best: that is what the model is asked for search terms for.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ _NUMBER = frozenset("0123456789.,")  # in canonical form a point or a comma stan
 _IS_CJK = re.compile(f"[{CJK}]")
 _WORD = re.compile(rf"[{CJK}]|[^\W_{CJK}]+")
 # What a page may hold to pass for a quotation of another one; see evidence.py.
-_FORGED = re.compile(r"\[\[\W{0,4}\d{1,5}\s{0,3}[|｜].{0,800}?\]\]", re.DOTALL)
+_FORGED = re.compile(r"\[\[\W{0,4}\d{1,5}\s{0,3}[|｜](?:.{0,800}?\]\]|.{0,800})", re.DOTALL)
 
 How = Literal["exact", "canonical", "similar", "missing"]
 Key = tuple[int, int]  # a document and a page of it

@@ -162,6 +162,8 @@ def route(
     if _DRAWN.search(question):
         _lay_drawn(question, books, hits, laying)
     found = _lay_found(searched, hits, laying, budget)
+    if not (found or named):
+        _lay_beginnings(searched, laying)
     order = {book.id: at for at, book in enumerate(books)}
     added = sorted(laying.places.values(), key=lambda place: (order[place.document], place.page))
     return Choice(tuple(added), readings(books, (*shown, *added)), named or found or not searched)
@@ -247,7 +249,7 @@ def _lay_drawn(question: str, books: Sequence[Book], hits: Sequence[Hit], laying
 
 
 def _lay_found(books: Sequence[Book], hits: Sequence[Hit], laying: _Laying, budget: Budget) -> bool:
-    """The best pages, then those beside the very best; where nothing was found, how the documents begin."""
+    """The best pages, then those beside the very best. Whether there are any."""
     by_id = {book.id: book for book in books}
     own = [hit for hit in hits if hit.document in by_id][: budget.pages]
     for hit in own:
@@ -255,11 +257,15 @@ def _lay_found(books: Sequence[Book], hits: Sequence[Hit], laying: _Laying, budg
     for hit in own[:NEIGHBOURS]:
         for number in (hit.page - 1, hit.page + 1):
             _lay_page(laying, by_id[hit.document], number)
+    return bool(own)
+
+
+def _lay_beginnings(books: Sequence[Book], laying: _Laying) -> None:
+    """How documents begin of which nothing is laid down yet."""
     for book in books:
-        if not own and not any(document == book.id for document, _ in laying.shown):
+        if not any(document == book.id for document, _ in laying.shown):
             for page in book.pages[:FIRST_PAGES]:
                 laying.lay(book, page)
-    return bool(own)
 
 
 def _lay_page(laying: _Laying, book: Book, number: int, picture: bool = False) -> bool:

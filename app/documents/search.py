@@ -65,7 +65,8 @@ def query(text: str, more: Sequence[str] = ()) -> str:
 
     more: further search terms, such as the model's.
     """
-    wanted = dict.fromkeys(term for words in (text, *more) for term in terms(words))
+    found = dict.fromkeys(term for words in (text, *more) for term in terms(words))
+    wanted = [term for term in found if term not in STOP] or found
     return " OR ".join(f'"{term[:-1]}"*' if term.endswith("*") else f'"{term}"' for term in wanted)
 
 
