@@ -33,6 +33,7 @@ from mlx_backend import (
 
 from .config import PORT, Config, default_model, find_model, log_folder
 from .look import FASTEST, SLOWEST
+from .plan import add_plan
 
 MODEL = "demo, fake (a script), a folder, or a downloaded repository; default: GLM_CHAT_MODEL or demo"
 TOP = """\
@@ -42,6 +43,7 @@ GLM Chat: talk with GLM-4.5V about pictures and videos, on this computer alone.
   ./scripts/run serve --port 5000 --no-open        the same on another port, without opening the browser
   ./scripts/run ask "What is this?" --image a.png  one answer in the terminal
   ./scripts/run ask --help                         everything a question can carry
+  ./scripts/run plan                               what fits this Mac, or another
   ./scripts/run backup                             a copy of all conversations, now
 """
 ENDING = "All data lies in one folder; GLM_CHAT_HOME=FOLDER moves it elsewhere."
@@ -111,6 +113,7 @@ def parser() -> argparse.ArgumentParser:
             "backup", help="copy all conversations, or bring a copy back", description=BACKUP, **form
         )
     )
+    add_plan(commands, form)
     return top
 
 

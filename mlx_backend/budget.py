@@ -6,8 +6,9 @@ Does not know: how the sum is made (sums.py), files, configs, MLX.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from itertools import islice
 
 from .sizes import (
     CHUNKS,
@@ -29,6 +30,9 @@ from .sizes import (
     both,
 )
 from .sums import DEFAULT, judge, kv_bytes, kv_bytes_per_token, kv_tokens, largest_context, together
+
+# Tokens. A shorter conversation is not worth having to change several things.
+LEAST_CONTEXT = 4096
 
 __all__ = [
     "COMFORT",
@@ -94,10 +98,18 @@ def remedies(
     def works(change: Remedy) -> bool:
         return judge(shape, change.weights, change.machine, change.setup, calibration, share).fits
 
-    singles = [*_settings(shape, failed, calibration, share), *_smaller(failed, others)]
-    singles += _wired(failed, share)
-    found = [change for change in singles if works(change)]
-    yield from found or filter(works, _several(shape, failed, calibration, others, share))
+    def first(changes: Iterator[Remedy]) -> list[Remedy]:
+        return list(islice(filter(works, changes), 1))
+
+    found = list(filter(works, _settings(shape, failed, calibration, share)))
+    found += first(_smaller(failed, others))
+    found += filter(works, _wired(failed, share))
+    kept = max((change.setup.context for change in found if change.weights is failed.weights), default=0)
+    together = _most_useful(filter(works, _all_small(shape, failed, failed.weights, calibration, share)))
+    found += [change for change in together if change.setup.context > kept]
+    if not any(change.weights is failed.weights for change in found):
+        found += filter(works, _wired_and_small(shape, failed, calibration, share))
+    yield from found or _all_smaller(shape, failed, calibration, others, share)
 
 
 def first_change(
@@ -143,46 +155,88 @@ def _smaller(failed: Plan, others: Sequence[Weights]) -> Iterator[Remedy]:
 
 
 def _wired(failed: Plan, share: float) -> Iterator[Remedy]:
-    """Let the GPU hold more, as long as macOS keeps 8 GB and 10 % of the memory. Never done by us."""
-    machine = failed.machine
+    """Let the GPU hold as much as is missing, and no more than leaves macOS enough. Never done by us."""
     needed = -(-int(failed.metal_peak / share + 1) // 2**20)
-    most = (machine.physical - max(8 * GB, machine.physical // 10)) // 2**20
-    if machine.gpu and machine.working_set < needed * 2**20 <= most * 2**20:
-        raised = replace(machine, working_set=needed * 2**20, source=f"iogpu.wired_limit_mb={needed}")
-        yield Remedy(
-            "memory",
-            f"let the GPU hold {both(needed * 2**20)}: type the command in Terminal; a restart undoes it",
-            "with too little left for macOS and other programs the screen may freeze or the Mac restart; "
-            "close other programs first. `sudo sysctl iogpu.wired_limit_mb=0` undoes it at once",
-            failed.setup,
-            failed.weights,
-            raised,
-            command=f"sudo sysctl iogpu.wired_limit_mb={needed}",
-        )
+    if failed.machine.gpu and failed.machine.working_set < needed * 2**20 <= most_wired(failed.machine):
+        yield _raised(failed, failed.setup, needed)
 
 
-def _several(
-    shape: Shape, failed: Plan, calibration: Calibration | None, others: Sequence[Weights], share: float
+def _wired_and_small(
+    shape: Shape, failed: Plan, calibration: Calibration | None, share: float
 ) -> Iterator[Remedy]:
-    """All mild changes together, with the longest context that then fits; first with these weights."""
-    smaller = [w for w in sorted(others, key=lambda w: -w.total) if w.total < failed.weights.total]
-    for weights in (failed.weights, *smaller):
-        for bits in (failed.setup.kv_bits, 8, 4):
-            if (bits or 16) > (failed.setup.kv_bits or 16):
-                continue
-            setup = small(replace(failed.setup, kv_bits=bits))
-            most = largest_context(shape, weights, failed.machine, setup, calibration, share)
-            if most < min(4096, failed.setup.context):
-                continue
-            setup = replace(setup, context=min(most, failed.setup.context))
-            kept = f"keys and values in {bits} bits, " if bits else ""
-            model = "" if weights is failed.weights else f"the {weights.name} checkpoint, "
-            text = f"{model}{kept}pieces of {setup.chunk} tokens, pictures of one million pixels, and at most"
-            text += f" {setup.context:,} tokens"
-            yield Remedy(
-                "several", text, "shorter conversations, smaller pictures", setup, weights, failed.machine
-            )
-            break
+    """The same as far as it goes, with small settings and the longest context that then fits."""
+    mebibytes = most_wired(failed.machine) // 2**20
+    if not failed.machine.gpu or mebibytes * 2**20 <= failed.machine.working_set:
+        return
+    raised = _raised(failed, small(failed.setup), mebibytes)
+    most = largest_context(shape, failed.weights, raised.machine, raised.setup, calibration, share)
+    if most >= min(LEAST_CONTEXT, failed.setup.context):
+        setup = replace(raised.setup, context=min(most, failed.setup.context))
+        yield replace(raised, setup=setup, text=f"{raised.text}; and {_small_words(setup)}")
+
+
+def most_wired(machine: Machine) -> int:
+    """Bytes the GPU may be let hold at the most: macOS keeps 8 GB, and a tenth of the memory."""
+    return machine.physical - max(8 * GB, machine.physical // 10)
+
+
+def _raised(failed: Plan, setup: Setup, mebibytes: int) -> Remedy:
+    size = mebibytes * 2**20
+    return Remedy(
+        "memory",
+        f"let the GPU hold {both(size)}: type the command in Terminal",
+        "with too little left for macOS and other programs the screen may freeze or the Mac restart: close "
+        "them first; a restart, or sudo sysctl iogpu.wired_limit_mb=0, undoes it",
+        setup,
+        failed.weights,
+        replace(failed.machine, working_set=size, source=f"iogpu.wired_limit_mb={mebibytes}"),
+        command=f"sudo sysctl iogpu.wired_limit_mb={mebibytes}",
+    )
+
+
+def _all_smaller(
+    shape: Shape, failed: Plan, calibration: Calibration | None, others: Sequence[Weights], share: float
+) -> list[Remedy]:
+    """All mild changes together, with fewer bits as well: the most bits that work."""
+    for weights in sorted(others, key=lambda w: -w.total):
+        if weights.total < failed.weights.total and (
+            found := _most_useful(_all_small(shape, failed, weights, calibration, share))
+        ):
+            return found
+    return []
+
+
+def _most_useful(changes: Iterable[Remedy]) -> list[Remedy]:
+    """The first that leaves a long enough conversation, else the one that leaves the longest."""
+    tried = list(changes)
+    useful = [change for change in tried if change.setup.context >= USEFUL_CONTEXT]
+    return (useful or sorted(tried, key=lambda change: -change.setup.context))[:1]
+
+
+def _all_small(
+    shape: Shape, failed: Plan, weights: Weights, calibration: Calibration | None, share: float
+) -> Iterator[Remedy]:
+    """With keys and values plain, in 8 and in 4 bits, where that leaves room for a conversation."""
+    for bits in (failed.setup.kv_bits, 8, 4):
+        if (bits or 16) > (failed.setup.kv_bits or 16):
+            continue
+        setup = small(replace(failed.setup, kv_bits=bits))
+        most = largest_context(shape, weights, failed.machine, setup, calibration, share)
+        if most < min(LEAST_CONTEXT, failed.setup.context):
+            continue
+        setup = replace(setup, context=min(most, failed.setup.context))
+        model = "" if weights is failed.weights else f"the {weights.name} checkpoint, "
+        text = model + _small_words(setup)
+        yield Remedy(
+            "several", text, "shorter conversations, smaller pictures", setup, weights, failed.machine
+        )
+        return
+
+
+def _small_words(setup: Setup) -> str:
+    kept = f"keys and values in {setup.kv_bits} bits, " if setup.kv_bits else ""
+    pieces = f"pieces of {setup.chunk} tokens, pictures of one million pixels, "
+    return f"{kept}{pieces}at most {setup.context:,} tokens in a conversation"
 
 
 def small(setup: Setup) -> Setup:

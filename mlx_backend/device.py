@@ -16,17 +16,16 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from .sizes import GB, GIB, Machine
+from .sizes import GIB, Machine
 
-MB = 10**6
 # Working sets seen on recent macOS, in bytes by GiB of memory. Source: what programs logged on such Macs.
 OBSERVED: Mapping[int, tuple[int, str]] = {
     32: (26_800_600_000, "observed (ollama #16030)"),
     48: (40_200_900_000, "observed (llama.cpp #16634)"),
     64: (55_662_790_000, "observed (LM Studio #2017; older macOS: 49.2 GB)"),
     128: (115_448_730_000, "observed (ds4 #893)"),
-    192: (161_300_000_000, "observed (mlxstudio #114)"),
-    256: (225_280_000_000, "observed (oMLX #3350)"),
+    192: (int(161.28 * GIB), "observed (mlxstudio #114, 161.3 GiB)"),
+    256: (int(225.28 * GIB), "observed (oMLX #3350, 225.28 GiB)"),
     512: (498_216_210_000, "observed (a public log)"),
 }
 # Fractions of memory where nothing was observed: those of the nearest size above which something was.
@@ -34,13 +33,6 @@ ASSUMED = ((36, 0.78), (48, 0.78), (96, 0.81), (128, 0.84), (192, 0.84), (256, 0
 MACS = (32, 36, 48, 64, 96, 128, 192, 256, 512)
 # What Metal's facts are called by MLX.
 WORKING_SET, MEMORY, NAME = "max_recommended_working_set_size", "memory_size", "device_name"
-
-# Bytes per second the memory of a chip is specified for, and the share of it that decoding reached. Both only
-# ever become a range that is marked as modelled. Source: Apple's specifications; public runs of its twins.
-BANDWIDTH: Mapping[str, int] = {
-    "M1 Max": 400, "M1 Ultra": 800, "M2 Max": 400, "M2 Ultra": 800, "M3 Max": 400, "M3 Ultra": 819,
-    "M4 Pro": 273, "M4 Max": 546, "M5 Pro": 307, "M5 Max": 614,
-}  # fmt: skip
 
 
 def this_machine(facts: Mapping[str, object] | None = None, ours: int = 0) -> Machine:
@@ -143,23 +135,3 @@ def _int(value: object) -> int:
     """0 for whatever is no number: the limit "max", an empty answer."""
     text = str(value).strip()
     return int(text) if text.isdigit() else 0
-
-
-# --- speed -----------------------------------------------------------------------------------------------
-
-
-def decode_rates(active: int, kv: int, bandwidth: int) -> tuple[float, float]:
-    """Tokens per second a chip may reach, modelled: low and high.
-
-    active, kv: bytes read per token. bandwidth: GB/s. The share of it that was reached elsewhere: 0.45 to 0.6
-    on Pro and Max chips from M4 on, 0.35 to 0.45 on older ones, 0.3 to 0.4 on Ultras.
-    """
-    low, high = _shares(bandwidth)
-    whole = bandwidth * GB / (active + kv)
-    return low * whole, high * whole
-
-
-def _shares(bandwidth: int) -> tuple[float, float]:
-    if bandwidth >= 800:
-        return 0.3, 0.4
-    return (0.35, 0.45) if bandwidth == 400 else (0.45, 0.6)

@@ -33,7 +33,7 @@ from .sizes import (
     Weights,
     both,
 )
-from .transient import chunks, layer_kv_bytes, prefill_bytes, vision_bytes
+from .transient import last_chunks, layer_kv_bytes, prefill_bytes, vision_bytes
 
 DEFAULT = Setup()
 
@@ -84,7 +84,7 @@ def weight_items(weights: Weights, setup: Setup) -> list[Item]:
 def reading_bytes(shape: Shape, setup: Setup, calibration: Calibration) -> int:
     """While a prompt of the whole context is read, beyond the keys and values it ends with."""
     end = kv_bytes(shape, setup.context, setup.kv_bits)
-    pieces = chunks(setup.context, setup.chunk, setup.reused or 0)
+    pieces = last_chunks(setup.context, setup.chunk, setup.reused or 0)
     return max(
         (
             kv_bytes(shape, at, setup.kv_bits) + prefill_bytes(shape, n, at, setup.kv_bits, calibration) - end

@@ -19,13 +19,19 @@ from .sizes import LONG_CHUNK, LONG_CONTEXT, MODELLED, STEP, Calibration, Shape
 FLOAT = 4  # bytes of a float32
 
 
-def chunks(context: int, chunk: int, start: int = 0) -> Iterator[tuple[int, int]]:
-    """How a prompt is computed: (tokens at once, where they end) of each piece. See generate.py."""
+def last_chunks(context: int, chunk: int, start: int = 0) -> Iterator[tuple[int, int]]:
+    """The last pieces a prompt is computed in, of each length: (tokens at once, where they end).
+
+    One of the last pieces is always the worst: of those that let keys and values grow, and of those before
+    pieces get shorter. See generate.py.
+    """
     at = start
-    while at < context:
-        size = min(chunk if at < LONG_CONTEXT else min(chunk, LONG_CHUNK), context - at)
-        at += size
-        yield size, at
+    for end, size in ((min(context, LONG_CONTEXT), chunk), (context, min(chunk, LONG_CHUNK))):
+        at += max(0, (end - at) // size - STEP // size - 2) * size
+        while at < end:
+            length = min(size, context - at)
+            at += length
+            yield length, at
 
 
 def prefill_bytes(
@@ -55,7 +61,9 @@ def held_bytes(shape: Shape, length: int, context: int, kv_bits: int | None, fus
     wide = 2 * shape.kv_heads * shape.head_dim  # numbers of a layer's keys and values per token
     scores = 0 if fused else length * context * (shape.heads * FLOAT + 1)  # and the mask, a byte each
     before = context - length
-    outgrown = layer_kv_bytes(shape, before, kv_bits) if grown(context) > grown(before) else 0
+    # Keys and values before they grew: of one layer on a processor; two, to be safe, on a GPU never measured.
+    old = layer_kv_bytes(shape, before, kv_bits) * (2 if fused else 1)
+    outgrown = old if grown(context) > grown(before) else 0
     plain = wide * context * shape.item if kv_bits is not None else 0
     return scores + outgrown + plain
 

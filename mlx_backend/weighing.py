@@ -18,6 +18,7 @@ from typing import Any
 
 from .glm.checkpoint import read_entries, weight_files
 from .glm.config import Config, TextConfig, VisionConfig, parse_config, read_config
+from .glm.rules import MediaRules
 from .sizes import Shape, Weights
 
 Header = Mapping[str, Any]  # of a safetensors file: name -> {"dtype", "shape", "data_offsets"}
@@ -245,6 +246,12 @@ def weigh_folder(folder: Path, item: int | None = None) -> Weights:
 def shape_of_folder(folder: Path, item: int = 2) -> Shape:
     """Raises ModelMissing or ModelBroken, naming the file."""
     return shape_of(read_config(folder), item)
+
+
+def largest_picture(folder: Path) -> int:
+    """Patches of the largest picture a checkpoint's own rules let through."""
+    rules = MediaRules.for_images(folder)
+    return rules.max_pixels // (rules.temporal * rules.patch**2)
 
 
 def shape_of_config(raw: Mapping[str, Any], name: str = "config.json", item: int = 2) -> Shape:
