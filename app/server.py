@@ -39,6 +39,7 @@ from app.migrations import DatabaseTooNew
 from app.security import LINK_PATH, Guard, Keys
 from app.shelves import Shelves
 from app.store import BackupFailed, DiskTrouble, Store, daily, rescue
+from app.ui import doors
 from app.ui.ordering import JoinAfterClose
 from app.ui.quiet import enclose, prepare
 from mlx_backend import EngineLike
@@ -210,6 +211,7 @@ def _mount_window(app: FastAPI, config: Config, jobs: Jobs, port: int) -> None:
     )
     calm(page.demo)
     enclose(page.demo)
+    doors.close(app, page.demo)
 
 
 def calm(demo: gr.Blocks) -> None:

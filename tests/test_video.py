@@ -22,7 +22,7 @@ from mlx_backend.errors import BadMedia
 from mlx_backend.glm import frames as frames_module
 from mlx_backend.glm.frames import VideoFile, open_clip
 from mlx_backend.glm.images import MediaRules
-from mlx_backend.glm.video import sample_indices, video_grids, video_pairs, video_patches
+from mlx_backend.glm.video import PICTURES, sample_indices, video_grids, video_pairs, video_patches
 
 GOLDEN = np.load(Path(__file__).parent / "reference" / "media.npz")
 VFR = Path(__file__).parent / "reference" / "variable_rate.mp4"
@@ -172,14 +172,22 @@ def test_rotation_is_applied(tmp_path: Path) -> None:
     assert number(np.asarray(turned).transpose(1, 0, 2)) == 5
 
 
-def test_the_token_limit_of_a_video(tmp_path: Path) -> None:
+def test_a_pair_takes_no_more_tokens_than_a_picture_may(tmp_path: Path) -> None:
     path = write_video(tmp_path / "v.mp4", 120, size=(320, 240))
-    free = sum(h * w // 4 for _, h, w in video_grids(path, RULES)[0])
-    for limit in (free, 100, 20, 4):
+    free = max(h * w // 4 for _, h, w in video_grids(path, RULES)[0])
+    assert video_grids(path, RULES, max_tokens=free) == video_grids(path, RULES)
+    for limit in (free - 1, 25, 5, 2):
         grids = video_grids(path, RULES, max_tokens=limit)[0]
-        assert sum(h * w // 4 for _, h, w in grids) <= limit
+        assert limit // 2 <= max(h * w // 4 for _, h, w in grids) <= limit
         assert video_patches(path, RULES, max_tokens=limit)[1] == grids
     assert video_grids(path, RULES, max_tokens=1)[0] == [(1, 2, 2)] * 4  # a token per pair is the least
+
+
+def test_a_long_video_takes_no_more_tokens_than_so_many_pictures_may(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "v.mp4", 100, fps=1.0, size=(320, 240))
+    grids = video_grids(path, RULES, max_tokens=20)[0]
+    assert len(grids) == 50
+    assert 0.5 * PICTURES * 20 < sum(h * w // 4 for _, h, w in grids) <= PICTURES * 20
 
 
 # --- animations and stills -------------------------------------------------------------------------------

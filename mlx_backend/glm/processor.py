@@ -99,7 +99,7 @@ class Processor:
         self.image_rules = MediaRules.for_images(path)
         self.video_rules = MediaRules.for_videos(path)
         self._digests = Digests()
-        self._sizes: dict[tuple[str, int | Look | None], _Size] = {}
+        self._sizes: dict[tuple[str, Look | None, int | None], _Size] = {}
 
     def image(
         self, picture: Pillow.Image | Path | str | bytes, max_tokens: int | None = None, name: str = ""
@@ -176,7 +176,9 @@ class Processor:
 
     def _read(self, part: Image | Video, max_tokens: int | None) -> Iterator[tuple[Patches, Grid]]:
         if isinstance(part, Video):
-            for rows, grid, _ in video_pairs(part.source, self.video_rules, part.name, look=_look(part)):
+            for rows, grid, _ in video_pairs(
+                part.source, self.video_rules, part.name, max_tokens, _look(part)
+            ):
                 yield rows, grid
         else:
             yield self.image(part.source, max_tokens, part.name)
@@ -187,10 +189,10 @@ class Processor:
             digest = self._digests.of(part.source)
         except OSError as error:
             raise BadMedia(name_of(part), f"it cannot be read ({error.strerror}).") from error
-        key = (digest, _look(part) if isinstance(part, Video) else max_tokens)
+        key = (digest, _look(part) if isinstance(part, Video) else None, max_tokens)
         if key not in self._sizes:
             self._sizes[key] = (
-                self._film(part) if isinstance(part, Video) else self._picture(part, max_tokens)
+                self._film(part, max_tokens) if isinstance(part, Video) else self._picture(part, max_tokens)
             )
         return digest, self._sizes[key]
 
@@ -200,8 +202,8 @@ class Processor:
         shown = self._shown(part, picture.size, grid, 1)
         return _Size((grid,), ((0, 0),), (0,), shown)
 
-    def _film(self, part: Video) -> _Size:
-        planned = plan(part.source, self.video_rules, part.name, look=_look(part))
+    def _film(self, part: Video, max_tokens: int | None) -> _Size:
+        planned = plan(part.source, self.video_rules, part.name, max_tokens, _look(part))
         pairs = tuple(planned.pairs)
         original = planned.clip.width, planned.clip.height
         shown = self._shown(part, original, planned.grid, len(pairs))

@@ -21,6 +21,8 @@ from mlx_backend.glm.images import Grid, patch_rows, resize_frame
 from mlx_backend.glm.rules import MediaRules, fit_size
 from mlx_backend.glm.span import Look, length, moments, span
 
+PICTURES = 32  # a whole video takes at most what so many pictures of the same detail would
+
 __all__ = ["Look", "Plan", "plan", "sample_indices", "video_grids", "video_pairs", "video_patches"]
 
 
@@ -96,13 +98,19 @@ class Plan:
 def plan(
     path: Path, rules: MediaRules, name: str = "", max_tokens: int | None = None, look: Look | None = None
 ) -> Plan:
-    """Choose frames and their size. max_tokens: of all frames. look: None: the whole. Raises BadMedia."""
+    """Choose frames and their size. look: None: the whole. Raises BadMedia.
+
+    max_tokens: what a picture may take: so does a pair of frames, and the whole video takes PICTURES times
+    that. None: the checkpoint's bound for a video, however many pairs share it.
+    """
     clip, look = open_clip(path, name), look or Look()
     part, rate = span(clip, look), look.fps or rules.sample_fps
     chosen = sample_indices(part.frames, part.fps, part.frames / part.fps, rate, rules.max_seconds)
     indices = [part.first + index for index in chosen]
+    pairs = len(indices) // rules.temporal
+    whole = None if max_tokens is None else max(1, max_tokens) * min(pairs, PICTURES)
     try:
-        height, width = fit_size(len(indices), clip.height, clip.width, rules, max_tokens)
+        height, width = fit_size(len(indices), clip.height, clip.width, rules, whole)
     except ValueError as error:
         raise BadMedia(clip.name, f"{error}.") from error
     return Plan(clip, indices, height, width, rules, look)
@@ -113,7 +121,7 @@ def video_grids(
 ) -> tuple[list[Grid], list[int]]:
     """One (1, gh, gw) and one integer second per pair of frames, without decoding the video.
 
-    max_tokens: of the whole video. Equal to what video_patches gives. Raises BadMedia.
+    max_tokens: as in plan. Equal to what video_patches gives. Raises BadMedia.
     """
     planned = plan(path, rules, name, max_tokens, look)
     return [planned.grid] * len(planned.pairs), planned.seconds
@@ -136,7 +144,7 @@ def video_patches(
 ) -> tuple[NDArray[np.float32], list[Grid], list[int]]:
     """All pairs of a video: (rows of all pairs in order, one grid per pair, one second per pair).
 
-    max_tokens: of the whole video. The rows are float32: up to 564 MB under the reference's bounds, of which
+    max_tokens: as in plan. The rows are float32: up to 564 MB under the reference's bounds, of which
     nothing is held twice. Raises BadMedia.
     """
     planned = plan(path, rules, name, max_tokens, look)

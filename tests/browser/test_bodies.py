@@ -5,22 +5,16 @@ Nothing outside the uploads is served or attached, and what is refused or broken
 
 from __future__ import annotations
 
-import contextlib
-import http.client
 import json
 import socket
-import sqlite3
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
-from app_process import App
 from asking import until
 from attacked_app import LIMIT
-from attacker import attacked, attacking
-from PIL import Image
+from attacker import attacking
+from let_in import Rig, let_in
 
 pytestmark = pytest.mark.slow
 SECRET = b"nobody else's business"
@@ -28,54 +22,11 @@ BOUNDARY = "b0undary"
 FORM = {"content-type": f"multipart/form-data; boundary={BOUNDARY}"}
 
 
-@dataclass
-class Rig:
-    """A running app and a client that was let in."""
-
-    app: App
-    cookie: str
-    secret: Path
-
-    @property
-    def home(self) -> Path:
-        return self.app.home
-
-    def ask(self, method: str, path: str, body: Any = None, **headers: str) -> tuple[int, bytes]:
-        """Send a request with its path as it is; a body in pieces is sent without its length."""
-        named = {"cookie": self.cookie, **{name.replace("_", "-"): value for name, value in headers.items()}}
-        with contextlib.closing(http.client.HTTPConnection("127.0.0.1", self.app.port, timeout=30)) as sent:
-            with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # refused before all was sent
-                sent.request(method, path, body, named)
-            answer = sent.getresponse()
-            return answer.status, answer.read()
-
-    def left(self) -> list[str]:
-        """Files that are neither the database's nor stored."""
-        folders = [self.home / name for name in ("uploads", "exchange")]
-        return [str(file) for folder in folders for file in folder.rglob("*") if _left(file)]
-
-    def messages(self) -> int:
-        with contextlib.closing(sqlite3.connect(self.home / "glmchat.db", timeout=10)) as db:
-            return int(db.execute("select count(*) from messages").fetchone()[0])
-
-
-def _left(file: Path) -> bool:
-    return file.is_file() and not file.is_symlink()
-
-
 @pytest.fixture(scope="module")
 def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
-    folder = tmp_path_factory.mktemp("attacked")
-    app = attacked(folder / "home", folder / "reached.txt")
-    secret = folder / "secret.png"
-    Image.new("RGB", (16, 16)).save(secret)
-    secret.write_bytes(secret.read_bytes() + SECRET)
-    link = app.start()
-    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", app.port, timeout=30)) as client:
-        client.request("GET", "/" + link.split("/", 3)[3])
-        cookie = str(client.getresponse().headers["set-cookie"]).split(";")[0]
-    yield Rig(app, cookie, secret)
-    assert app.stop() == 0
+    with let_in(tmp_path_factory.mktemp("attacked")) as rig:
+        rig.secret.write_bytes(rig.secret.read_bytes() + SECRET)
+        yield rig
 
 
 # --- paths -----------------------------------------------------------------------------------------------
@@ -161,7 +112,7 @@ def form(files: Iterable[tuple[str, Iterable[bytes]]]) -> Iterator[bytes]:
 
 def message(rig: Rig, file: dict[str, Any]) -> str:
     """Send a message with a file as the page does, but with any description of it; how it ended."""
-    config = json.loads(rig.ask("GET", "/config")[1])
+    config = rig.config()
     parts = {part["id"]: part for part in config["components"]}
     (box,) = (part["id"] for part in parts.values() if part["props"].get("elem_id") == "box")
     (send,) = (
@@ -170,14 +121,9 @@ def message(rig: Rig, file: dict[str, Any]) -> str:
     data = [parts[each]["props"].get("value") for each in send["inputs"]]
     data[send["inputs"].index(box)] = {"text": "look", "files": [file]}
     event = {"fn_index": send["id"], "session_hash": "tampered", "data": data, "event_data": None}
-    status, body = rig.ask(
-        "POST", "/gradio_api/queue/join", json.dumps(event).encode(), content_type="application/json"
-    )
+    status, body = rig.join(event)
     assert status == 200, body
-    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", rig.app.port, timeout=30)) as line:
-        line.request("GET", "/gradio_api/queue/data?session_hash=tampered", headers={"cookie": rig.cookie})
-        told = iter(line.getresponse().readline, b"")
-        return next(one.decode() for one in told if b"process_completed" in one)
+    return rig.told("tampered")
 
 
 FILES = ["{secret}", "{home}/uploads/link.png", "{home}/uploads/folder/secret.png", "/proc/self/environ"]
