@@ -227,7 +227,8 @@ function clip(file) {
   };
   const span = make('div', 'both');
   span.append(field('From', moment('from', '0:00')), field('to', moment('to', 'the end')));
-  const node = group(file.name, field('Frames', select(RATES, file.look.fps, change('fps'))), span);
+  const hint = make('p', 'hint', 'Detail holds for each pair of frames, and in all for 32 of them. A part longer than 5 minutes gets the frames of 5 minutes, spread over all of it.');
+  const node = group(file.name, field('Frames', select(RATES, file.look.fps, change('fps'))), span, hint);
   node.querySelector('legend').translate = false;
   return node;
 }

@@ -126,7 +126,7 @@ def test_each_detail_is_told_for_the_attached_pictures_while_the_options_are_ope
 ) -> None:
     told, _ = act(composer, "", [files[0], files[0], files[1]], open=True)
     assert {name: words.split(" · ")[1] for name, words in told["details"].items()} == {
-        "low": "200 tokens", "medium": "200 tokens", "full": "200 tokens",
+        "low": "2,600 tokens", "medium": "2,600 tokens", "full": "2,600 tokens",
     }  # fmt: skip
     told, _ = act(composer, "hello", open=True)
     assert told["details"]["low"] == "at most 256 tokens a picture"

@@ -141,6 +141,7 @@ def test_what_does_not_fit_says_by_how_much_and_what_helps() -> None:
         "lower picture detail, fewer frames of the video, fewer files or a new chat."
     )
     assert sizes.helps((PHOTO,), (), "low", follows=True) == ["a new chat"]
+    assert sizes.helps((CLIP,), (), "full", follows=False) == ["lower picture detail"]
     assert sizes.helps((), (), "full", follows=False) == ["a shorter message"]
 
 

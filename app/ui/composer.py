@@ -140,13 +140,12 @@ class Composer:
         return chips
 
     def _details(self, weighed: _Weighed) -> dict[str, str]:
-        """What each detail would make of the attached pictures; without any, its bound."""
+        """What each detail would make of the attached files; without any, its bound."""
         good = weighed.good
-        pictures = tuple(file for file in good.files if media_type(file).startswith("image/"))
         told = {name: sizes.bound(most) for name, most in DETAIL.items()}
-        for name in DETAIL if pictures else ():
+        for name in DETAIL if good.files else ():
             try:
-                alone = Draft("", pictures, replace(good.choices, detail=name))
+                alone = replace(good, text="", choices=replace(good.choices, detail=name))
                 told[name] = sizes.detail(self._jobs.measure(None, alone).shown)
             except BackendError:
                 return told

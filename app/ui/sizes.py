@@ -139,7 +139,7 @@ def bound(most: int | None) -> str:
 
 
 def detail(shown: Sequence[Shown]) -> str:
-    """Sizes and tokens of the attached pictures at one detail."""
+    """Sizes and tokens of the attached files at one detail."""
     sizes = ", ".join(pixels(one.width, one.height) for one in shown)
     return f"{sizes} · {sum(one.tokens for one in shown):,} tokens"
 
@@ -173,7 +173,7 @@ def _about(seconds: float) -> str:
 def helps(everything: Sequence[Shown], own: Sequence[Shown], detail: str, follows: bool) -> list[str]:
     """What would make the message fit. own: of its files; follows: there is a conversation before it."""
     offers = []
-    if detail != "low" and any(not one.video for one in everything):
+    if detail != "low" and everything:
         offers.append("lower picture detail")
     if any(one.video for one in own):
         offers.append("fewer frames of the video")
