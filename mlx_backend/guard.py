@@ -14,10 +14,11 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from .budget import first_change, judge, largest_context, small, together
+from .budget import first_change, small
 from .device import this_machine
 from .errors import NotEnoughMemory
-from .sizes import CHUNKS, MODELLED, OVERHEAD, STEP, Calibration, Machine, Plan, Setup, Shape, Weights
+from .sizes import CHUNKS, OVERHEAD, STEP, Calibration, Machine, Plan, Setup, Shape, Weights
+from .sums import judge, largest_context, together
 
 LIMIT = "GLM_CHAT_MEMORY_LIMIT"
 # Tokens. A model that has no room for so short a conversation is of no use.
@@ -65,13 +66,14 @@ class Fit:
 class Guard:
     """Of one loaded or wanted checkpoint. force: nothing is refused.
 
-    setup.vision False: the tower is in memory only while pictures are looked at.
+    setup.vision False: the tower is in memory only while pictures are looked at. calibration: None takes the
+    model's own numbers for such a machine.
     """
 
     shape: Shape
     weights: Weights
     setup: Setup
-    calibration: Calibration = MODELLED
+    calibration: Calibration | None = None
     force: bool = False
     others: Sequence[Weights] = ()
 
@@ -80,9 +82,10 @@ class Guard:
 
         Raises NotEnoughMemory when not even a short conversation fits.
         """
-        short = replace(self.setup, context=min(LEAST, self.setup.context), patches=0, picture_tokens=0)
         if self._judge(machine, self.setup).fits:
             return self.setup
+        length, piece = min(LEAST, self.setup.context), min(CHUNKS[-1], self.setup.chunk)
+        short = replace(self.setup, context=length, chunk=piece, patches=0, picture_tokens=0)
         found = self._judge(machine, small(short))
         if not (found.fits or self.force):
             raise self._refusal(found, "Loading this model", "Nothing was loaded.", LOAD_ANYWAY)
@@ -95,7 +98,7 @@ class Guard:
         for chunk in self._chunks():
             found = self._request(machine, needs, chunk, needs.prompt + STEP)
             if found.fits:
-                after = replace(found.setup, patches=0, chunk=1)
+                after = replace(found.setup, patches=0, chunk=8)
                 most = largest_context(self.shape, found.weights, machine, after, self.calibration)
                 return Fit(chunk, max(most, needs.prompt + STEP))
         if self.force:
@@ -136,22 +139,26 @@ class Guard:
             vision=True,
             context=context,
             chunk=max(1, min(chunk, needs.prompt - needs.reused)),
+            reused=needs.reused,
             patches=together(needs.pictures),
             picture_tokens=tokens_kept + sum(h * w for _, h, w in needs.pictures) // area,
         )
+        whole = replace(self.weights, stacked=True)  # stacking is over
         if self.setup.vision:
-            return self._judge(machine, setup)
-        bare = replace(self.weights, vision=0)
+            return judge(self.shape, whole, machine, setup, self.calibration)
+        bare = replace(whole, vision=0)
         reading = judge(self.shape, bare, machine, replace(setup, patches=0), self.calibration)
         if not needs.pictures:
             return reading
-        seeing = self._judge(machine, replace(setup, context=max(needs.room, 1), chunk=1))
+        before = replace(setup, context=max(needs.room, 1), chunk=8)
+        seeing = judge(self.shape, whole, machine, before, self.calibration)
         return max(seeing, reading, key=lambda plan: plan.metal_peak)
 
     def _refusal(self, found: Plan, what: str, kept: str, anyway: str) -> NotEnoughMemory:
         by_gpu = found.metal_peak > found.limit
         needed, limit = (found.metal_peak, found.limit) if by_gpu else (found.process, found.room)
-        items = sorted(((item.name, item.bytes) for item in found.items), key=lambda item: -item[1])
+        counted = found.items[:-1] if by_gpu else found.items  # the last one is Python's, not the GPU's
+        items = sorted(((item.name, item.bytes) for item in counted), key=lambda item: -item[1])
         change = first_change(self.shape, found, self.calibration, self.others)
         remedy = f"What would help: {change.text}." if change else NOTHING_HELPS
         return NotEnoughMemory(what, needed, limit, items, kept, f"{remedy}{anyway}")

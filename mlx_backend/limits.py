@@ -5,13 +5,14 @@ Knows: MLX's own account and its limits. Does not know: what is computed; what f
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import mlx.core as mx
 
 from mlx_backend.glm.config import read_config
 from mlx_backend.guard import Guard, machine_now
-from mlx_backend.sizes import Calibration, Machine, Setup
+from mlx_backend.sizes import Machine, Setup
 from mlx_backend.weighing import LADDER, shape_of_folder, weigh_config, weigh_folder
 
 
@@ -36,20 +37,17 @@ def guard_of(folder: Path, setup: Setup, dtype: str | None, force: bool) -> Guar
     weights = weigh_folder(folder, item if dtype else None)
     config = read_config(folder)
     others = [weigh_config(config, recipe, item) for recipe in LADDER if recipe.bits < weights.bits]
-    # A processor's attention keeps all scores, Metal's none.
-    return Guard(
-        shape_of_folder(folder, item), weights, setup, Calibration(fused=not only_dtype()), force, others
-    )
+    return Guard(shape_of_folder(folder, item), weights, setup, None, force, others)
 
 
-def admit(guard: Guard) -> tuple[Setup, int]:
-    """The setup to load with, and the bytes that may be used. MLX is told to keep within them.
+def admit(guard: Guard) -> tuple[Guard, int]:
+    """The guard of what is loaded now, with its setup; and the bytes that may be held, of which MLX is told.
 
     Raises NotEnoughMemory.
     """
     here = machine()
-    setup = guard.load(here)
-    mx.set_cache_limit(setup.cache_limit)
-    if wired := guard.wired(here, setup):
+    guard = replace(guard, setup=guard.load(here))
+    mx.set_cache_limit(guard.setup.cache_limit)
+    if wired := guard.wired(here, guard.setup):
         mx.set_wired_limit(wired)
-    return setup, guard.limit(here)
+    return guard, guard.limit(here)

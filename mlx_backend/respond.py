@@ -100,9 +100,8 @@ class Responder:
         """
         check_bits(setup.kv_bits)
         dtype = dtype or only_dtype()
-        self._guard = guard_of(folder, setup, dtype, force)
-        setup, self._limit_bytes = admit(self._guard)
-        self.setup = setup
+        self._guard, self._limit_bytes = admit(guard_of(folder, setup, dtype, force))
+        self.setup = setup = self._guard.setup
         self.processor = Processor(folder)
         tokenizer = self.processor.tokenizer
         if difference := compare_with_template(folder, tokenizer):
