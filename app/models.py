@@ -9,23 +9,21 @@ from __future__ import annotations
 import json
 import sys
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TextIO
 
 from app import places
+from app.offers import Row, rows
 from mlx_backend import (
-    KNOWN,
     BackendError,
     Download,
     DownloadFailed,
     Found,
     Job,
-    Known,
     Transfer,
     Verification,
     delete_model,
-    known,
     unsupported,
 )
 
@@ -45,40 +43,6 @@ DOING = {
 }
 
 
-@dataclass(frozen=True)
-class Row:
-    """A model as it is shown: published, here, or both. title: for people; found: None where it is not
-    here.
-    """
-
-    name: str
-    title: str
-    published: Known | None
-    found: Found | None
-
-    @property
-    def size(self) -> int:
-        """Bytes: of its weights where that is known before a download, else of what is here."""
-        if self.published and self.published.weight_bytes:
-            return self.published.weight_bytes
-        return (self.found.total or self.found.size) if self.found else 0
-
-    @property
-    def unsupported(self) -> str:
-        return unsupported(self.name)
-
-
-def rows(home: Path) -> list[Row]:
-    """Everything that can be chosen: what is published in the order of its size, then what else is here."""
-    here = sorted(places.here(home), key=lambda f: (f.state != "whole", f.cached))
-    listed = []
-    for entry in KNOWN:
-        mine = next((f for f in here if f.name.lower() == entry.repo.lower()), None)
-        listed.append(Row(entry.repo, entry.title, entry, mine))
-    others = [f for f in here if known(f.name) is None]
-    return listed + [Row(f.name, f.name, None, f) for f in others]
-
-
 # --- the commands ----------------------------------------------------------------------------------------
 
 
@@ -87,9 +51,13 @@ def show(home: Path, as_json: bool) -> int:
     listed = rows(home)
     if as_json:
         return _print([_as_object(row) for row in listed])
-    print(f"{'':2}{'name':32}{'weights':>10}   {'licence':9}state")
+    print(f"  {'name':31}{'weights':>9}  {'licence':9}{'fits this computer':27}state")
     for row in listed:
         print(_line(row))
+    if any(row.fit and row.fit.recommended for row in listed):
+        print("\n* the best one for this computer; `./scripts/run plan` shows the sum")
+    else:
+        print("\nNone of the published ones fits this computer; `./scripts/run plan` shows the sum.")
     for place in places.not_connected(home):
         print(f"  {place} is not connected now; models in it are not listed.")
     print("\nDownload one with: ./scripts/run models download NAME")
@@ -97,9 +65,18 @@ def show(home: Path, as_json: bool) -> int:
 
 
 def _line(row: Row) -> str:
-    size = f"{row.size / 1e9:.1f} GB" if row.size >= 1e8 else f"{row.size / 1e6:.1f} MB" if row.size else "?"
     licence = row.published.licence if row.published else (row.found.licence if row.found else "") or "?"
-    return f"{'':2}{row.name:32}{size:>10}   {licence:9}{_state(row)}"
+    mark = "*" if row.fit and row.fit.recommended else " "
+    size = _gb(row.size) if row.size else "?"
+    return f"{mark} {row.name:31}{size:>9}  {licence:9}{_fits(row):27}{_state(row)}".rstrip()
+
+
+def _fits(row: Row) -> str:
+    if row.fit is None:
+        return "" if row.unsupported else "?"
+    if not row.fit.context:
+        return "no"
+    return f"up to {row.fit.context:,} tokens" + (", small" if row.fit.small else "")
 
 
 def _state(row: Row) -> str:
@@ -233,7 +210,7 @@ def duration(seconds: float) -> str:
 
 
 def _gb(size: int) -> str:
-    return f"{size / 1e9:,.2f} GB" if size >= 1e8 else f"{size / 1e6:,.1f} MB"
+    return f"{size / 1e9:,.1f} GB" if size >= 1e8 else f"{size / 1e6:,.1f} MB"
 
 
 def _told(as_json: bool, sentence: str, model: Found | None) -> int:
@@ -257,6 +234,7 @@ def _as_object(row: Row) -> dict[str, Any]:
         "licence": entry.licence if entry else row.found.licence if row.found else "",
         "page": entry.page if entry else None,
         "unsupported": row.unsupported or None,
+        "fit": asdict(row.fit) if row.fit else None,
         "here": _found_object(row.found) if row.found else None,
     }
 

@@ -15,10 +15,12 @@ import errno
 import json
 import os
 import shutil
+import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any, TypeVar
@@ -32,8 +34,8 @@ from mlx_backend.offline import Offline
 from mlx_backend.remote import Again, Remote
 from mlx_backend.verify import verify
 
-PATIENCE = 6  # attempts in a row that bring not one byte
-LONGEST_WAIT = 60.0
+LISTING = 6  # attempts to get the list: a person waits to hear whether the hub can be reached
+LONGEST_WAIT = 60.0  # seconds, whatever the hub asks for
 EVERY = 0.2  # seconds between reports
 
 T = TypeVar("T")
@@ -46,7 +48,7 @@ Tell = Callable[..., None]
 class Fetching:
     """One download into one place; `run` ends with a whole model or an error.
 
-    source: the hub. reserve: bytes of disk to leave free. pause: seconds of the first wait between attempts.
+    source: the hub. The others as in hub.Download.
     """
 
     def __init__(
@@ -58,10 +60,11 @@ class Fetching:
         *,
         reserve: int,
         pause: float,
+        patience: int,
     ) -> None:
         self.repo, self.source, self.tell = repo, source, tell
         self.folder, self.aside = home_of(place, repo), aside_of(place, repo)
-        self.reserve, self.pause = reserve, pause
+        self.reserve, self.pause, self.patience = reserve, pause, patience
         self.have: dict[str, int] = {}
         self.total = 0
 
@@ -73,13 +76,11 @@ class Fetching:
         return self.folder
 
     def _planned(self) -> Manifest:
-        """What is to be fetched: as noted by an earlier attempt, of the same commit; else what the hub
-        says.
-        """
+        """What is to be fetched: as noted by an earlier attempt, else what the hub says."""
         plan = notes.read(self.aside, UNFINISHED) or notes.read(self.folder, UNFINISHED)
         if plan is None or plan.repo != self.repo:
             self.tell("listing")
-            plan = self._patiently(lambda: self.source.manifest(self.repo))
+            plan = self._patiently(lambda: self.source.manifest(self.repo), LISTING)
         self.aside.mkdir(exist_ok=True)
         notes.write(self.aside, plan, UNFINISHED)
         return plan
@@ -168,7 +169,9 @@ class Fetching:
             if out.tell() > file.size:
                 out.truncate(0)
             while out.seek(0, os.SEEK_END) < file.size:
-                self._patiently(lambda: self._ask(plan, file, out), lambda: out.seek(0, os.SEEK_END))
+                self._patiently(
+                    lambda: self._ask(plan, file, out), self.patience, lambda: out.seek(0, os.SEEK_END)
+                )
             out.flush()
             os.fsync(out.fileno())
 
@@ -188,8 +191,8 @@ class Fetching:
         if have == start:
             raise Again("network", f"{self.source.endpoint} ended the connection without sending anything.")
 
-    def _patiently(self, ask: Callable[[], T], mark: Callable[[], int] = lambda: 0) -> T:
-        """Ask again, after growing waits, until it works or brings nothing for too long. mark: what is
+    def _patiently(self, ask: Callable[[], T], times: int, mark: Callable[[], int] = lambda: 0) -> T:
+        """Ask again, after growing waits, until it works or brought nothing so many times. mark: what is
         there.
         """
         quiet, before = 0, mark()
@@ -198,13 +201,12 @@ class Fetching:
                 return ask()
             except Again as error:
                 quiet, before = (0, mark()) if mark() > before else (quiet + 1, before)
-                if quiet >= PATIENCE:
+                if quiet >= times:
                     raise DownloadFailed(
                         error.kind,
-                        f"{error} It was tried {PATIENCE} times. What was fetched is kept; try "
-                        f"again to go on.",
+                        f"{error} It was tried {times} times. What was fetched is kept; try again to go on.",
                     ) from None
-                self._wait(max(min(error.after, LONGEST_WAIT), self.pause * 2.0 ** (quiet - 1)))
+                self._wait(max(min(error.after, LONGEST_WAIT), self.pause * 2.0 ** min(quiet, 5)))
 
     def _wait(self, seconds: float) -> None:
         until = time.monotonic() + seconds
@@ -242,7 +244,7 @@ class Reporter:
 
 def _download(task: dict[str, Any], tell: Tell) -> dict[str, Any]:
     source = Offline(Path(task["from"])) if task["from"] else Remote(task["endpoint"], task["silence"])
-    settings = {"reserve": task["reserve"], "pause": task["pause"]}
+    settings = {name: task[name] for name in ("reserve", "pause", "patience")}
     return {"folder": str(Fetching(task["repo"], Path(task["place"]), source, tell, **settings).run())}
 
 
@@ -298,7 +300,16 @@ def _end_with_parent() -> None:
     os._exit(0)
 
 
+def _stay_awake() -> None:
+    """A Mac that nobody touches falls asleep, and a large model takes hours. Ends with this process."""
+    if sys.platform == "darwin":
+        nothing = subprocess.DEVNULL
+        with suppress(OSError):
+            subprocess.Popen(["caffeinate", "-i", "-w", str(os.getpid())], stdin=nothing, stdout=nothing)
+
+
 def main() -> None:
+    _stay_awake()
     threading.Thread(target=_end_with_parent, daemon=True).start()
     work(json.loads(sys.argv[1]), Reporter(sys.stdout))
 

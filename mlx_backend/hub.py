@@ -40,6 +40,7 @@ Phase = Literal[
 ]
 RUNNING = ("waiting", "listing", "fetching", "checking", "retrying")
 WINDOW = 10.0  # seconds that a speed is taken over
+PATIENCE = 40  # attempts in a row that bring nothing, some 20 minutes: a lost network comes back
 RESERVE = 2_000_000_000  # bytes that stay free: the system, the conversations and a browser need room too
 # Nothing is told or asked but what was wanted. The second protocol (Xet) keeps a cache of its own beside
 # the model.
@@ -128,7 +129,7 @@ class Job:
     def _end(self, state: Phase) -> None:
         with self._lock:
             process, self._process = self._process, None
-            if not self._now.over:
+            if not self._now.over or (state == "cancelled" and self._now.state == "failed"):
                 self._now = replace(self._now, state=state, speed=0.0, seconds_left=None)
         if process is not None:
             process.kill()  # it has nothing to tidy: every instant of it can be gone on from
@@ -175,10 +176,10 @@ class Job:
 class Download(Job):
     """One model into one place (a folder that holds models as OWNER/NAME).
 
-    endpoint: a mirror of the hub; default: HF_ENDPOINT, else the hub itself. offline: a folder that holds
-    the model already (a disk that came by hand), which is copied and checked instead. reserve: bytes of
-    disk that stay free. silence: seconds without a byte after which a connection is given up. pause:
-    seconds of the first wait between attempts.
+    endpoint: a mirror of the hub; default: HF_ENDPOINT, else the hub itself. offline: a folder that holds the
+    model already (a disk that came by hand), which is copied and checked instead. reserve: bytes of disk that
+    stay free. silence: seconds without a byte after which a connection is given up. pause: seconds of the
+    first wait between attempts. patience: attempts in a row that bring nothing.
     """
 
     def __init__(
@@ -191,6 +192,7 @@ class Download(Job):
         reserve: int = RESERVE,
         silence: float = SILENCE,
         pause: float = 1.0,
+        patience: int = PATIENCE,
     ) -> None:
         if not notes.is_repo(repo):
             raise DownloadFailed("missing", f"{repo} is no name of a repository: it must be OWNER/NAME.")
@@ -198,7 +200,7 @@ class Download(Job):
         task = {"do": "download", "repo": repo, "place": str(self.into), "reserve": reserve}
         where = endpoint or os.environ.get("HF_ENDPOINT") or HUB
         source = {"endpoint": where, "from": str(offline.expanduser().absolute()) if offline else ""}
-        super().__init__({**task, **source, "silence": silence, "pause": pause})
+        super().__init__({**task, **source, "silence": silence, "pause": pause, "patience": patience})
 
     @property
     def folder(self) -> Path:

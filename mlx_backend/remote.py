@@ -174,7 +174,9 @@ class Remote:
             raise Again("network", f"{self._name()} cannot be reached ({_short(error)}).") from None
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise Again(
-                "busy", f"{self._name()} gave an answer that cannot be understood ({_short(error)})."
+                "busy",
+                f"{self._name()} gave an answer that cannot be understood ({_short(error)}). "
+                "Does this network want a login in the browser first?",
             ) from None
 
     def _refusal(self, repo: str, status: int, headers: Any) -> DownloadFailed:

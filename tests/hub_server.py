@@ -44,6 +44,7 @@ class Hub:
     listed: bool = True
     ranges: bool = True
     status: int = 0
+    body: bytes = b'{"error": "as told"}'
     retry_after: str = ""
     error_code: str = ""
     pace: float = 0.0  # seconds between pieces
@@ -91,7 +92,7 @@ class Handler(BaseHTTPRequestHandler):
             extra = {"X-Error-Code": self.hub.error_code} if self.hub.error_code else {}
             if self.hub.retry_after:
                 extra["Retry-After"] = self.hub.retry_after
-            return self.say(self.hub.status, b'{"error": "as told"}', extra)
+            return self.say(self.hub.status, self.hub.body, extra)
         repo = re.escape(self.hub.repo)
         if re.fullmatch(rf"/api/models/{repo}(/revision/\w+)?", path):
             return self.say(200, json.dumps(self.described()).encode())

@@ -114,7 +114,7 @@ def place(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def job(hub: Hub, place: Path, **more: Any) -> Download:
-    settings = {"reserve": 0, "pause": 0.01, "silence": 5.0, **more}
+    settings = {"reserve": 0, "pause": 0.001, "silence": 5.0, "patience": 6, **more}
     return Download(hub.repo, place, endpoint=hub.url, **settings)
 
 
@@ -327,7 +327,7 @@ def test_a_fault_of_the_hub_in_the_middle_passes(hub: Hub, place: Path) -> None:
 
 
 def test_no_network_is_told(place: Path) -> None:
-    done = run(Download(REPO, place, endpoint="http://127.0.0.1:9", pause=0.01))
+    done = run(Download(REPO, place, endpoint="http://127.0.0.1:9", pause=0.001))
     assert (done.state, done.kind) == ("failed", "network")
     assert "cannot be reached" in done.error and "try again" in done.error
     assert_not_taken_as_whole(place)
@@ -352,6 +352,23 @@ def test_a_login_token_never_goes_to_a_mirror(hub: Hub, place: Path, monkeypatch
     monkeypatch.setenv("HF_TOKEN", "hf_secret")
     assert run(job(hub, place)).state == "done"
     assert hub.authorized == []
+
+
+def test_a_login_token_of_the_hub_does_not_go_to_its_storage(
+    hub: Hub, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As it would be were this server the hub itself: the files come from another host."""
+    monkeypatch.setenv("HF_TOKEN", "hf_secret")
+    monkeypatch.setattr("mlx_backend.remote.HUB", hub.url)
+    assert ended(job(hub, place)).state == "done"
+    assert hub.authorized and not [path for path in hub.authorized if path.startswith("/bytes/")]
+
+
+def test_a_page_that_wants_a_login_is_no_hub(hub: Hub, place: Path) -> None:
+    hub.status, hub.body = 200, b"<html>Welcome to our hotel</html>"
+    done = ended(job(hub, place))
+    assert (done.kind, "login in the browser" in done.error) == ("busy", True)
+    assert_not_taken_as_whole(place)
 
 
 # --- the disk --------------------------------------------------------------------------------------------
@@ -385,7 +402,7 @@ def test_a_disk_that_fills_up_is_told_and_gone_on_with(hub: Hub, place: Path, tm
     disk = tmp_path / "disk"
     disk.mkdir()
     task = {"do": "download", "repo": REPO, "place": str(disk), "reserve": -(1 << 30), "from": ""}
-    task |= {"endpoint": hub.url, "silence": 5.0, "pause": 0.01}
+    task |= {"endpoint": hub.url, "silence": 5.0, "pause": 0.001, "patience": 6}
     fetch = f"{sys.executable} -P -m mlx_backend.fetch '{json.dumps(task)}' < /dev/zero"
     script = f"""
         mount -t tmpfs -o size=200k tmpfs {disk} || exit 77
@@ -462,6 +479,15 @@ def test_pause_keeps_and_cancel_throws_away(hub: Hub, place: Path) -> None:
     assert download.progress.state == "cancelled"
     assert find_models([place]) == []
     assert [path for path in place.rglob("*") if path.is_file()] == []
+
+
+def test_what_failed_can_be_thrown_away(hub: Hub, place: Path) -> None:
+    hub.faults = {8: refused(404)}
+    download = job(hub, place)
+    assert run(download).state == "failed"
+    assert find_models([place]) != []
+    download.cancel()
+    assert (download.progress.state, find_models([place])) == ("cancelled", [])
 
 
 def test_cancelling_leaves_a_model_that_was_whole(hub: Hub, place: Path) -> None:

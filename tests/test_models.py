@@ -16,9 +16,10 @@ import pytest
 from asking import ROOT
 from hub_server import Hub, serving, silent
 
-from app.models import duration, progress_line, rows
+from app.models import duration, progress_line
+from app.offers import rows
 from app.places import not_connected, own_place, places, remember, remembered
-from mlx_backend import KNOWN, Transfer
+from mlx_backend import KNOWN, Transfer, imagined, ladder
 
 REPO = "mlx-community/GLM-4.5V-4bit"
 DEMO = ROOT / "assets" / "demo-model"
@@ -177,11 +178,31 @@ def test_rows_put_what_is_published_first_and_others_after(hub: Hub, home: Path)
     listed = rows(home)
     assert [row.name for row in listed] == [*(entry.repo for entry in KNOWN), "mine"]
     assert listed[-1].found and listed[-1].found.state == "whole"
+    assert listed[-1].fit and listed[-1].fit.context > 0
+
+
+def test_what_fits_and_what_is_best_comes_from_the_planner(hub: Hub, home: Path) -> None:
+    best = {}
+    for gib in (32, 64, 96, 128, 256):
+        listed = rows(home, imagined(gib))
+        best[gib] = [
+            row.published.bits for row in listed if row.published and row.fit and row.fit.recommended
+        ]
+        assert all(row.fit is None for row in listed if row.unsupported)
+    assert best == {32: [], 64: [3], 96: [4], 128: [6], 256: [8]}
+    here = rows(home, imagined(32))
+    assert all(row.fit and row.fit.context == 0 and row.fit.why for row in here if not row.unsupported)
+
+
+def test_known_sizes_are_the_planners(hub: Hub) -> None:
+    assert {entry.bits: entry.weight_bytes for entry in KNOWN if not entry.unsupported} == {
+        int(weights.bits): weights.total for weights in ladder()
+    }
 
 
 def test_progress_is_said_in_numbers() -> None:
     now = Transfer("fetching", 12_000_000_000, 60_000_000_000, 50e6, 960.0, "a.safetensors")
-    assert progress_line(now) == "downloading: 20.0 %, 12.00 GB of 60.00 GB, 50.0 MB/s, 16 min left"
+    assert progress_line(now) == "downloading: 20.0 %, 12.0 GB of 60.0 GB, 50.0 MB/s, 16 min left"
     assert progress_line(Transfer("listing")) == "asking what belongs to it"
     assert [duration(s) for s in (5, 90, 3600, 11_100)] == ["5 s", "2 min", "1 h 0 min", "3 h 5 min"]
 
