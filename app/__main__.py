@@ -33,6 +33,7 @@ from mlx_backend import (
 
 from .config import PORT, Config, default_model, find_model, log_folder
 from .look import FASTEST, SLOWEST
+from .models_line import add_models
 from .plan import add_plan
 
 MODEL = "demo, fake (a script), a folder, or a downloaded repository; default: GLM_CHAT_MODEL or demo"
@@ -43,6 +44,7 @@ GLM Chat: talk with GLM-4.5V about pictures and videos, on this computer alone.
   ./scripts/run serve --port 5000 --no-open        the same on another port, without opening the browser
   ./scripts/run ask "What is this?" --image a.png  one answer in the terminal
   ./scripts/run ask --help                         everything a question can carry
+  ./scripts/run models                             download a model, check it, delete it
   ./scripts/run plan                               what fits this Mac, or another
   ./scripts/run backup                             a copy of all conversations, now
 """
@@ -113,6 +115,7 @@ def parser() -> argparse.ArgumentParser:
             "backup", help="copy all conversations, or bring a copy back", description=BACKUP, **form
         )
     )
+    add_models(commands, form)
     add_plan(commands, form)
     return top
 
