@@ -27,9 +27,14 @@ from app.server import ask_link
 
 MEGABYTE = 1_000_000
 PIECES = [f"piece-{number}" for number in range(8)]
-HOME = 'Ms O\'Hara "at" home'
+HOME = 'Zoë O\'Hara "at" 家'
 # Written down with a tab between the words; osascript fails where no window server is, as it may on a Mac.
-RECORDER = '#!/bin/sh\n{ printf "%s\\t" "${0##*/}" "$@"; echo; } >>"$RECORD"\n'
+# A script for osascript may come through standard input.
+RECORDER = """\
+#!/bin/sh
+[ $# -gt 0 ] || set -- "$(cat)"
+{ printf '%s\\t' "${0##*/}" "$@"; echo; } >>"$RECORD"
+"""
 COMMANDS = {"open": RECORDER, "osascript": RECORDER, "uname": "#!/bin/sh\necho Darwin arm64\n"}
 LINE = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d \[\d+\] ")
 PATIENCE = 90  # seconds; a busy machine takes its time over importing Gradio
@@ -167,7 +172,9 @@ class Mac:
     def alert(self) -> str:
         """What the last alert said."""
         return next(
-            words[-2] for words in reversed(self.calls("osascript")) if "on run {what_happened, log_file}" in words
+            words[-2]
+            for words in reversed(self.calls("osascript"))
+            if "on run {what_happened, log_file}" in words
         )
 
     def set_ups(self) -> list[dict[str, str]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import shutil
 import subprocess
 import urllib.request
@@ -64,8 +65,9 @@ def test_first_run_second_click_quit_and_a_start_without_network(mac: Mac) -> No
     assert os.getsid(first) == first  # it lives on whatever happens to the launcher's own group
     assert mac.opened() == 0
     assert mac.server() == first and mac.healthy()
-    (address,) = mac.calls("open")[-1]
-    assert address.startswith("http://127.0.0.1:") and opens(address)
+    (script,) = mac.calls("osascript")[-1]
+    address = re.fullmatch(r'open location "(http://127\.0\.0\.1:\d+/\?token=[\w-]+)"', script)
+    assert address is not None and opens(address[1])
 
     mac.quit()
     assert not mac.healthy()
