@@ -55,6 +55,7 @@ class Child:
     ) -> None:
         self.ended: Ended = "done"
         self.peak = 0  # bytes that were seen resident
+        self.pid = 0  # once it runs
         self._arguments = [sys.executable, "-I", str(CHILD), *arguments]
         self._guard, self._stopped = guard, stopped
         self._lines = 0
@@ -91,9 +92,9 @@ class Child:
             env={"PATH": os.environ.get("PATH", ""), "LC_ALL": "C.UTF-8"},  # nothing to leak or be led by
         )
         assert process.stdout is not None
-        code = None
+        self.pid, code = process.pid, None
         try:
-            yield from self._watched(process.pid, process.stdout.fileno())
+            yield from self._watched(process.stdout.fileno())
             if self.ended == "done":
                 code = process.wait(timeout=5)  # its output is closed: it has ended, or is up to no good
         except subprocess.TimeoutExpired:
@@ -105,7 +106,7 @@ class Child:
         if code:
             self.ended = "failed" if code > 0 else "too-slow" if code == -signal.SIGXCPU else "crashed"
 
-    def _watched(self, pid: int, pipe: int) -> Iterator[bytes]:
+    def _watched(self, pipe: int) -> Iterator[bytes]:
         began = time.monotonic()
         look = began
         with selectors.DefaultSelector() as selector:
@@ -118,7 +119,7 @@ class Child:
                     self.ended = "too-slow"
                 elif now >= look:
                     look = now + self._guard.tick
-                    self.peak = max(self.peak, size := resident(pid))
+                    self.peak = max(self.peak, size := resident(self.pid))
                     self.ended = "memory" if size > self._guard.resident else "done"
                 if self.ended != "done":
                     return

@@ -75,8 +75,12 @@ def read(
     Unreadable ("stopped") is raised.
     A page keeps its number where pages before it were lost. Raises Unreadable where nothing can be used.
     """
+    return gathered(Child(["read", str(path)], guard, stopped), name or path.name, on_page)
+
+
+def gathered(child: Child, name: str, on_page: OnPage = _ignore) -> Document:
+    """The document that a child reads, as read() says."""
     taken = _Taken()
-    child = Child(["read", str(path)], guard, stopped)
     for item in _items(child):
         taken.take(item)
         if isinstance(item, Leaf | Lost) and taken.opened is not None:
@@ -87,7 +91,7 @@ def read(
         raise said.refusal(taken.refused) if taken.refused else _nothing(child, taken)
     if not any(page.text.strip() or page.image_only for page in taken.pages):
         raise said.refusal(Refused("empty"))
-    return _document(taken, Path(name or path.name).stem, _how(child, taken))
+    return _document(taken, Path(name).stem, _how(child, taken))
 
 
 def _items(child: Child) -> Iterator[Item]:

@@ -58,7 +58,8 @@ def _wide(data: bytes, cut: bool) -> str | None:
     sample = data[: min(len(data), 4096) & ~1]
     for name, high in (("utf-16-le", sample[1::2]), ("utf-16-be", sample[0::2])):
         if high and high.count(0) > 0.4 * len(high) and sample.count(0) < 1.2 * high.count(0):
-            return _strict(data[: len(data) & ~1], name, cut)
+            text = _strict(data[: len(data) & ~1], name, cut)
+            return text if text is not None and _is_text(text) else None
     return None
 
 

@@ -9,11 +9,16 @@ The parent takes nothing on trust: a child that a hostile file has taken over ma
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 
 TITLE = 300  # characters of a title, a label or a heading
 TEXT = 200_000  # characters of a page
+ENTRIES = 2000  # of an outline
+# What only machines see: controls, marks of byte order, and tags, in which words can hide. U+0002 is a broken
+# word in a PDF, which the parent mends.
+_NOISE = re.compile("[\0\x01\x03-\x08\x0b-\x1f\x7f-\x84\x86-\x9f\ufeff\ufffe\uffff\U000e0000-\U000e007f]")
 
 
 @dataclass(frozen=True)
@@ -89,6 +94,11 @@ class Refusal(Exception):
     def __init__(self, code: str, detail: str = "") -> None:
         super().__init__(code)
         self.item = Refused(code, detail)
+
+
+def plain(text: str) -> str:
+    """The text without characters that no person sees."""
+    return _NOISE.sub("", text)
 
 
 def encode(item: Item) -> bytes:

@@ -66,6 +66,8 @@ _HEADING = re.compile(r"^#{1,6} +\S|^(?:```|~~~)", re.M)
 
 def kind_of(path: Path) -> str:
     """One of Kind in pages.py. Raises Refusal where the content is none of them."""
+    if not path.is_file():  # opening a pipe waits for who never comes
+        raise Refusal("unsupported", "not a file" if path.exists() else "no longer there")
     with path.open("rb") as file:
         head = file.read(HEAD)
     if not head.strip(b"\0 \t\r\n\f\xef\xbb\xbf"):

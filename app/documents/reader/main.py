@@ -10,9 +10,10 @@ import importlib
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from .items import End, Item, Leaf, Note, Refusal, Refused, encode
+from .items import ENTRIES, End, Entry, Item, Leaf, Note, Opened, Refusal, Refused, encode, plain
 from .kind import kind_of
 
 PAGES = 5000  # of one document; what is beyond them is told, not read
@@ -36,15 +37,28 @@ def items(path: Path) -> Iterator[Item]:
     """All that can be said of a file. Raises Refusal, or whatever a parser raises on a damaged file."""
     kind = kind_of(path)
     parser = importlib.import_module(f".{PARSERS[kind]}", __package__)
-    pages = characters = 0
+    pages = characters = entries = 0
     for item in parser.read(path, kind):
         if isinstance(item, Leaf):
             pages, characters = pages + 1, characters + len(item.text)
         if pages > PAGES or characters > CHARACTERS:
             yield Note(f"Only the first {pages - 1:,} pages were read: the document is too large for more.")
             break
-        yield item
+        entries += isinstance(item, Entry)
+        if entries <= ENTRIES or not isinstance(item, Entry):
+            yield _clean(item, kind)
     yield End()
+
+
+def _clean(item: Item, kind: str) -> Item:
+    if isinstance(item, Leaf):
+        text = plain(item.text)
+        return replace(
+            item, label=plain(item.label), text=text if kind == "pdf" else text.replace("\x02", "")
+        )
+    if isinstance(item, Opened):
+        return replace(item, title=plain(item.title))
+    return replace(item, text=plain(item.text)) if isinstance(item, Entry) else item
 
 
 def main(arguments: Sequence[str]) -> int:

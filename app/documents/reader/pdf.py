@@ -13,23 +13,22 @@ import re
 import unicodedata
 from collections.abc import Iterator
 from ctypes import c_float
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import pypdfium2 as pdfium
 import pypdfium2.raw as raw
 
-from .items import TEXT, TITLE, Entry, Item, Leaf, Lost, Opened, Refusal
+from .items import ENTRIES, TEXT, TITLE, Entry, Item, Leaf, Lost, Opened, Refusal
 
 FEW = 20  # letters: a page with fewer and a picture is a picture
 DRAWN = 40  # paths: a page with few letters and so many strokes is drawn, not written
-ENTRIES = 2000  # of the outline
 OBJECTS = 5000  # of a page that are asked what they are
 HOPELESS = 40  # pages in a row that cannot be loaded: a claim, not a document
 # What fonts put in place of plain characters. Superscripts, fractions and circled numbers are not among them:
 # a footnote's mark or 10² must not become 102.
 _FORMS = re.compile("[\ufb00-\ufb4f\u2e80-\u2fdf\uf900-\ufaff]")
-_NOISE = re.compile("[\0\x01\x03-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ufeff\ufffe\uffff]")
 
 
 def read(path: Path, kind: str) -> Iterator[Item]:
@@ -59,17 +58,15 @@ def opened(path: Path) -> pdfium.PdfDocument:
 
 def _title(document: pdfium.PdfDocument) -> str:
     title = document.get_metadata_value("Title")
-    return " ".join(_NOISE.sub("", title).split())[:TITLE]
+    return " ".join(title.split())[:TITLE]
 
 
 def _outline(document: pdfium.PdfDocument) -> Iterator[Entry]:
     try:
-        for count, mark in enumerate(document.get_toc(max_depth=6)):
-            if count == ENTRIES:
-                return
+        for mark in islice(document.get_toc(max_depth=6), ENTRIES):
             destination = mark.get_dest()
             page = destination.get_index() if destination else None
-            title = " ".join(_NOISE.sub("", mark.get_title()).split())[:TITLE]
+            title = " ".join(mark.get_title().split())[:TITLE]
             if page is not None and page >= 0 and title:
                 yield Entry(mark.level + 1, title, page + 1)
     except (pdfium.PdfiumError, UnicodeError, RecursionError):
@@ -98,9 +95,9 @@ def _page(document: pdfium.PdfDocument, index: int) -> Leaf | Lost:
 
 
 def cleaned(text: str) -> str:
-    """Lines end in "\\n"; ligatures and radicals as letters; no characters that only a machine sees."""
+    """Lines end in "\\n" without spaces before it; ligatures and radicals as letters."""
     text = text.replace("\r\n", "\n").replace("\r", "\n")
-    text = re.sub(r"[ \t]+(?=\n|$)", "", _NOISE.sub("", text))
+    text = re.sub(r"[ \t]+(?=\n|$)", "", text)
     return _FORMS.sub(lambda form: unicodedata.normalize("NFKC", form[0]), text)
 
 

@@ -28,7 +28,7 @@ class _Sheet:
 
 def weight(text: str) -> float:
     """Its length in Latin letters: a Chinese, Japanese or Korean character says as much as 2.5 of them."""
-    return len(text) + 1.5 * sum(char > "\u2e7f" for char in text)
+    return len(text) if text.isascii() else len(text) + 1.5 * sum(char > "\u2e7f" for char in text)
 
 
 def pages(blocks: Iterable[Block], unit: str = "section") -> Iterator[Item]:
@@ -81,18 +81,24 @@ def _short(blocks: Iterable[Block]) -> Iterator[Block]:
 
 def pieces(text: str) -> Iterator[str]:
     """The text in pieces of a page at most."""
-    while weight(text[:FULL]) > FULL or len(text) > FULL:
-        at = _cut(text)
-        yield text[:at].rstrip(" ")
-        text = text[at:].lstrip("\n ")
-    if text:
-        yield text
+    at = 0
+    while at < len(text):
+        window = text[at : at + FULL]
+        if at + FULL >= len(text) and weight(window) <= FULL:
+            yield window
+            return
+        end = at + _cut(window)
+        yield text[at:end].rstrip(" ")
+        at = end
+        while at < len(text) and text[at] in "\n ":
+            at += 1
 
 
-def _cut(text: str) -> int:
-    most = FULL if weight(text[:FULL]) <= FULL * 1.2 else int(FULL / 2.5)
+def _cut(window: str) -> int:
+    """Where a page that begins with this ends: at a paragraph, a line, a sentence or a space."""
+    most = FULL if weight(window) <= FULL * 1.2 else int(FULL / 2.5)
     for mark in ("\n\n", "\n", "。", ". ", " "):
-        at = text.rfind(mark, most // 2, most)
+        at = window.rfind(mark, most // 2, most)
         if at > 0:
             return at + len(mark)
-    return most
+    return min(most, len(window))
