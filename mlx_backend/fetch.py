@@ -72,20 +72,36 @@ class Fetching:
         self.aside.parent.mkdir(parents=True, exist_ok=True)
         with locked(self.aside.with_name(f"{self.aside.name}.lock"), lambda: self.tell("waiting")):
             if not (self.folder.is_dir() and not notes.lacking(self.folder)):
-                self._complete(self._planned())
+                self._all()
         return self.folder
 
-    def _planned(self) -> Manifest:
-        """What is to be fetched: as noted by an earlier attempt, else what the hub says."""
+    def _all(self) -> None:
+        noted = self._noted()
+        try:
+            self._complete(noted or self._listed())
+        except DownloadFailed as error:
+            if error.kind != "missing" or noted is None:
+                raise
+            # The hub no longer has the commit that was begun with: what is here is checked against the new one.
+            self._complete(self._listed())
+
+    def _noted(self) -> Manifest | None:
+        """The files as an earlier attempt listed them, of its commit."""
         plan = notes.read(self.aside, UNFINISHED) or notes.read(self.folder, UNFINISHED)
-        if plan is None or plan.repo != self.repo:
-            self.tell("listing")
-            plan = self._patiently(lambda: self.source.manifest(self.repo), LISTING)
-        self.aside.mkdir(exist_ok=True)
-        notes.write(self.aside, plan, UNFINISHED)
+        return plan if plan and plan.repo == self.repo else None
+
+    def _listed(self) -> Manifest:
+        """The files as the hub lists them now. Nothing that lies aside counts as checked any more."""
+        self.tell("listing")
+        plan = self._patiently(lambda: self.source.manifest(self.repo), LISTING)
+        for file in plan.files:
+            if (checked := self.aside / file.name).is_file():
+                checked.replace(self._part(file))
         return plan
 
     def _complete(self, plan: Manifest) -> None:
+        self.aside.mkdir(exist_ok=True)
+        notes.write(self.aside, plan, UNFINISHED)
         self._adopt(plan)
         self.total = plan.size
         self.have = {file.name: self._present(file) for file in plan.files}

@@ -42,6 +42,7 @@ class Hub:
     faults: dict[int | str, Fault] = field(default_factory=dict)
     claimed: dict[str, str] = field(default_factory=dict)
     listed: bool = True
+    commit: str = COMMIT
     ranges: bool = True
     status: int = 0
     body: bytes = b'{"error": "as told"}'
@@ -99,8 +100,10 @@ class Handler(BaseHTTPRequestHandler):
         if re.fullmatch(rf"/api/models/{repo}/tree/\w+", path):
             tree = [self.in_tree(name) for name in self.hub.files]
             return self.say(200, json.dumps(tree).encode())
-        if (found := re.fullmatch(rf"/{repo}/resolve/\w+/(.+)", path)) and found[1] in self.hub.files:
-            return self.resolve(found[1])
+        if (found := re.fullmatch(rf"/{repo}/resolve/(\w+)/(.+)", path)) and found[2] in self.hub.files:
+            if found[1] not in (self.hub.commit, "main"):
+                return self.say(404, b"{}", {"X-Error-Code": "RevisionNotFound"})
+            return self.resolve(found[2])
         if (found := re.fullmatch(r"/bytes/(.+)", path)) and found[1] in self.hub.files:
             return self.bytes(found[1])
         self.say(404, b'{"error": "Repository not found"}', {"X-Error-Code": "RepoNotFound"})
@@ -114,7 +117,7 @@ class Handler(BaseHTTPRequestHandler):
         return {
             "id": self.hub.repo,
             "modelId": self.hub.repo,
-            "sha": COMMIT,
+            "sha": self.hub.commit,
             "private": False,
             "tags": ["license:mit"],
             "cardData": {"license": "mit"},
@@ -139,7 +142,11 @@ class Handler(BaseHTTPRequestHandler):
         """Large files are handed on to another path, as the hub does to its storage; small ones come at
         once.
         """
-        about = {"X-Repo-Commit": COMMIT, "ETag": f'"{self.hub.etag(name)}"', "Accept-Ranges": "bytes"}
+        about = {
+            "X-Repo-Commit": self.hub.commit,
+            "ETag": f'"{self.hub.etag(name)}"',
+            "Accept-Ranges": "bytes",
+        }
         if LFS.fullmatch(name):
             about |= {
                 "X-Linked-ETag": f'"{self.hub.etag(name)}"',

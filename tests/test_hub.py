@@ -36,6 +36,8 @@ from hub_server import (
     whole_instead,
     wrong,
 )
+from hypothesis import given
+from hypothesis import strategies as st
 
 from app.config import find_model
 from app.places import own_place
@@ -54,6 +56,7 @@ from mlx_backend import (
     look_at,
 )
 from mlx_backend.fetch import work
+from mlx_backend.manifest import wanted
 
 REPO = "someone/GLM-4.5V-tiny"
 SHARDS = [f"model-0000{n}-of-00003.safetensors" for n in (1, 2, 3)]
@@ -225,6 +228,14 @@ def test_a_name_that_leads_elsewhere_is_not_fetched(hub: Hub, place: Path, name:
     assert [path for path in place.parent.rglob("*") if "evil" in path.name] == []
 
 
+@given(st.text(max_size=30) | st.from_regex(r"[./\\\\a-z]*\.safetensors|LICENSE.*", fullmatch=True))
+def test_a_name_that_is_wanted_stays_in_its_folder(name: str) -> None:
+    folder = Path("/models/one")
+    if wanted(name):
+        assert Path(os.path.normpath(folder / name)).parent == folder
+        assert name.isprintable() and name.isascii() and "/" not in name and not name.startswith(".")
+
+
 def test_two_names_that_are_one_file_on_a_mac_are_refused(hub: Hub, place: Path) -> None:
     hub.files["MODEL-00001-of-00003.safetensors"] = b"other"
     done = ended(job(hub, place))
@@ -369,6 +380,21 @@ def test_a_page_that_wants_a_login_is_no_hub(hub: Hub, place: Path) -> None:
     done = ended(job(hub, place))
     assert (done.kind, "login in the browser" in done.error) == ("busy", True)
     assert_not_taken_as_whole(place)
+
+
+def test_a_commit_that_is_gone_is_replaced_by_the_one_of_now(hub: Hub, place: Path) -> None:
+    """What was checked against the old one, and what was half here, is not taken for the new one's."""
+    hub.faults = {9: broken_after(50_000), 10: refused(403)}
+    assert ended(job(hub, place)).state == "failed"
+    old = dict(hub.files)
+    hub.faults, hub.commit, hub.files = (
+        {},
+        "89ab" * 10,
+        {**repository(seed=5), "config.json": old["config.json"]},
+    )
+    assert all(len(old[name]) == len(hub.files[name]) for name in SHARDS)
+    assert ended(job(hub, place)).state == "done"
+    assert_whole(hub, place)
 
 
 # --- the disk --------------------------------------------------------------------------------------------
