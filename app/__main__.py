@@ -31,7 +31,7 @@ from mlx_backend import (
     Video,
 )
 
-from .config import PORT, Config, default_model, find_model, log_folder
+from .config import PORT, Config, default_model, find_model, log_folder, startable
 from .look import FASTEST, SLOWEST
 from .models_line import add_models
 from .plan import add_plan
@@ -47,6 +47,7 @@ GLM Chat: talk with GLM-4.5V about pictures and videos, on this computer alone.
   ./scripts/run models                             download a model, check it, delete it
   ./scripts/run plan                               what fits this Mac, or another
   ./scripts/run backup                             a copy of all conversations, now
+  ./scripts/run doctor                             what works here, what does not, what to do
 """
 ENDING = "All data lies in one folder; GLM_CHAT_HOME=FOLDER moves it elsewhere."
 ASK = """\
@@ -75,6 +76,17 @@ The app makes a copy on each day it is started, keeps 7 of them, and makes one b
 file. Bringing one back deletes nothing: the conversations of now become a copy themselves, and can be brought
 back in turn. Pictures and videos lie beside the copies and are kept as long as one of them needs them.
 To have a copy on another disk, take the file that is printed and the folder blobs.
+"""
+DOCTOR = """\
+Look at this computer, the installation, your data and the model, and say what to do where something is wrong.
+Nothing is changed. The demo model answers one question, so it takes some seconds.
+
+  ./scripts/run doctor                             one line for each: ok, warning or problem
+  ./scripts/run doctor --json                      the same for programs
+  ./scripts/run doctor --bundle report.zip         a file to pass on: versions, findings, the ends of logs
+
+The file holds no words of conversations, no prompts, and no names of your files and folders.
+Exit code 1 says that there is a problem.
 """
 
 
@@ -115,9 +127,19 @@ def parser() -> argparse.ArgumentParser:
             "backup", help="copy all conversations, or bring a copy back", description=BACKUP, **form
         )
     )
+    _add_doctor(
+        commands.add_parser("doctor", help="what works here and what does not", description=DOCTOR, **form)
+    )
     add_models(commands, form)
     add_plan(commands, form)
     return top
+
+
+def _add_doctor(doctor: argparse.ArgumentParser) -> None:
+    how = doctor.add_mutually_exclusive_group()
+    how.add_argument("--json", action="store_true", help="print one JSON object")
+    how.add_argument("--bundle", metavar="FILE.zip", type=Path, help="write what helps whoever repairs this")
+    doctor.set_defaults(command=_doctor)
 
 
 def _add_backup(backup: argparse.ArgumentParser) -> None:
@@ -229,7 +251,7 @@ def _moment(text: str) -> float:
 def _serve(options: argparse.Namespace) -> int:
     from .server import serve  # Gradio takes seconds to import, and only this command needs it
 
-    config = Config(model=options.model, port=options.port, open_browser=options.open)
+    config = startable(Config(model=options.model, port=options.port, open_browser=options.open))
     with _engine(config) as engine:
         engine.start()
         return serve(config, engine)
@@ -248,6 +270,12 @@ def _backup(options: argparse.Namespace) -> int:
     from .backup import backup  # SQLite, which `ask` does without
 
     return backup(Config(), options.list, options.restore)
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from .doctor import doctor  # SQLite and more
+
+    return doctor(Config(), options.json, options.bundle)
 
 
 def _engine(config: Config) -> EngineLike:

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from app.chosen import chosen
 from app.places import usable, whole
-from mlx_backend import ModelMissing, look_at
+from mlx_backend import BackendError, ModelMissing, look_at
 
 PROJECT = Path(__file__).resolve().parent.parent
 DEMO_MODEL = PROJECT / "assets" / "demo-model"
@@ -36,7 +37,8 @@ def log_folder() -> Path:
 
 
 def default_model() -> str:
-    return os.environ.get("GLM_CHAT_MODEL") or "demo"
+    """Where the command line names none: the variable, the one chosen in the window, the demo model."""
+    return os.environ.get("GLM_CHAT_MODEL") or chosen(data_folder()) or "demo"
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,7 @@ class Config:
     model: str = field(default_factory=default_model)
     port: int = PORT
     open_browser: bool = True
+    told: str = ""  # what the person is told in the window at this start
 
     @property
     def database(self) -> Path:
@@ -73,6 +76,22 @@ class Config:
     def is_demo(self) -> bool:
         """Whether `model` is the demo model, and not a model for real work."""
         return self.model == "demo" or Path(self.model).expanduser().resolve() == DEMO_MODEL.resolve()
+
+
+def startable(config: Config) -> Config:
+    """With the demo model in place of one that was chosen in the window and cannot be used now.
+
+    Raises BackendError for one that was named otherwise.
+    """
+    try:
+        if config.model != "fake":
+            find_model(config.model)
+    except BackendError as error:
+        if config.model != chosen(config.home) or os.environ.get("GLM_CHAT_MODEL"):
+            raise
+        told = f"{error} The demo model answers until you choose another under Models."
+        return replace(config, model="demo", told=told)
+    return config
 
 
 def find_model(name: str) -> Path:

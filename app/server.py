@@ -30,14 +30,15 @@ import uvicorn
 from fastapi import FastAPI
 from fastapi.responses import FileResponse, JSONResponse, Response
 
-from app import exchange, titles
+from app import exchange, logs, titles
 from app.blobs import Blobs
-from app.choices import FOR_DEMO, Choices
 from app.config import Config
+from app.controls import Controls
 from app.jobs import Jobs
 from app.migrations import DatabaseTooNew
 from app.security import LINK_PATH, Guard, Keys
 from app.shelves import Shelves
+from app.stock import Stock
 from app.store import BackupFailed, DiskTrouble, Store, daily, rescue
 from app.ui import doors
 from app.ui.ordering import JoinAfterClose
@@ -73,6 +74,7 @@ def serve(
     with only_one(config.home / "app.lock") as alone:
         if not alone:
             return open_running(config.home, open_browser)
+        logs.begin(config.logs)
         try:
             store = open_store(config)
         except (DatabaseTooNew, BackupFailed) as error:
@@ -81,6 +83,8 @@ def serve(
         except DiskTrouble as error:
             print(f"{config.database} cannot be opened: {error}. Nothing was changed.", file=sys.stderr)
             return 1
+        if config.told and not store.setting("rescued"):
+            store.set_setting("rescued", config.told)
         with contextlib.closing(store), listening(port) as listener:
             if listener is None:
                 print(f"No free port between {port} and {port + PORTS_TRIED - 1}.", file=sys.stderr)
@@ -119,8 +123,9 @@ def _run(
         log.warning("%d answers were cut off when the app last ended", marked)
     port, keys = listener.getsockname()[1], Keys()
     shelves = Shelves(store, blobs := Blobs(config.blobs), [config.uploads])
-    jobs = Jobs(shelves, engine, lambda: titles.wanted(store, config.is_demo))
-    app = build(config, jobs, port, keys)
+    stock = Stock(config.home, engine, config.model)
+    jobs = Jobs(shelves, engine, lambda: titles.wanted(store, stock.is_demo))
+    app = build(config, jobs, port, keys, controls := Controls(stock, engine, jobs))
     tidying = threading.Thread(target=tidy, args=(store, blobs), name="tidy", daemon=True)
     tidying.start()
 
@@ -129,11 +134,13 @@ def _run(
         _show(f"http://{HOST}:{port}/?token={keys.link()}", open_browser)
 
     server = _Server(app, opened)
+    controls.ending.then = server.end
     try:
         with ending_quietly():
             server.run([listener])
     finally:
         (config.home / "run.json").unlink(missing_ok=True)
+        stock.close()
         jobs.close(SHUTDOWN_SECONDS)
         engine.close()
         shelves.close()
@@ -141,7 +148,7 @@ def _run(
     return 0
 
 
-def build(config: Config, jobs: Jobs, port: int, keys: Keys) -> FastAPI:
+def build(config: Config, jobs: Jobs, port: int, keys: Keys, controls: Controls) -> FastAPI:
     """The app behind its guard; nothing listens yet."""
 
     @contextlib.asynccontextmanager
@@ -161,7 +168,8 @@ def build(config: Config, jobs: Jobs, port: int, keys: Keys) -> FastAPI:
 
     kept = jobs.shelves.kept
     app.include_router(exchange.router(kept.store, kept.blobs, config.home / "exchange"))
-    _mount_window(app, config, jobs, port)
+    app.include_router(controls.router())
+    _mount_window(app, config, jobs, port, lambda: controls.stock.is_demo)
     app.add_middleware(JoinAfterClose)
     app.add_middleware(exchange.BoundedUploads, folder=config.uploads)
     app.add_middleware(Guard, port=port, keys=keys)  # added last, so it stands outermost
@@ -180,16 +188,15 @@ def _media(shelves: Shelves, sha256: str) -> Response:
     return FileResponse(stored.file, media_type=kind, headers=headers)
 
 
-def _mount_window(app: FastAPI, config: Config, jobs: Jobs, port: int) -> None:
+def _mount_window(app: FastAPI, config: Config, jobs: Jobs, port: int, is_demo: Callable[[], bool]) -> None:
     shutil.rmtree(config.uploads, ignore_errors=True)  # no page of an earlier run can send these any more
     prepare(config.uploads)
     import gradio as gr
 
     from app.ui import handlers, layout
 
-    page = layout.build(config.is_demo)
-    choices = FOR_DEMO if config.is_demo else Choices()
-    handlers.wire(page, handlers.Handlers(jobs, config, choices))
+    page = layout.build()
+    handlers.wire(page, handlers.Handlers(jobs, config, is_demo))
     gr.mount_gradio_app(
         app,
         page.demo,
@@ -228,13 +235,18 @@ class _Server(uvicorn.Server):
     """uvicorn on a socket that is ours already, telling when it answers."""
 
     def __init__(self, app: FastAPI, opened: Callable[[], None]) -> None:
-        super().__init__(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=SHUTDOWN_SECONDS))
+        seconds = SHUTDOWN_SECONDS
+        super().__init__(uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=seconds))
         self._opened = opened
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
             self._opened()
+
+    def end(self) -> None:
+        """As SIGTERM does."""
+        self.should_exit = True
 
 
 @contextlib.contextmanager

@@ -38,6 +38,7 @@
     if (what === 'sidebar') return toggleSidebar();
     if (what === 'theme') return setTheme(theme() === 'dark' ? 'light' : 'dark');
     if (what === 'settings') return window.glmchat.settings?.();
+    if (what === 'models') return window.glmchat.models?.();
     if (event.target.closest?.('#new-chat, #temporary-chat')) window.glmchat.closeDrawer();
     // on a phone, a tap beside the drawer closes it
     if (phone.matches && !root.classList.contains('side-closed') && event.target.closest?.('#main')) setSidebar(false);

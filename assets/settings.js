@@ -150,6 +150,45 @@ async function take(file) {
   }
 }
 
+// The model's memory, and the end of the app. What is told comes over plain addresses: see controls.py.
+const MINUTES = [[0, 'Never'], [5, 'After 5 minutes'], [15, 'After 15 minutes'], [30, 'After 30 minutes'], [60, 'After an hour'], [240, 'After 4 hours']];
+async function post(address, body) {
+  try {
+    const answer = await fetch(address, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) });
+    return answer.ok;
+  } catch { return false; }
+}
+function sure(words, question, then) {  // asks once more, in its own place
+  const node = press(words, () => {
+    if (node.classList.toggle('sure')) {
+      node.textContent = question;
+      return void setTimeout(() => { node.classList.remove('sure'); node.textContent = words; }, 6000);
+    }
+    then();
+  });
+  return node;
+}
+async function quit() {
+  window.glmchat.ending = true;
+  tell('Storing what is being answered…');
+  if (await post('/quit', {})) return location.replace('/ended');
+  window.glmchat.ending = false;
+  tell('The app does not answer. Is it still running?');
+}
+function model() {
+  const idle = pick(MINUTES.map(([minutes, words]) => [String(minutes), words]), String(window.glmchat.now?.idle || 0), async (minutes) => {
+    if (await post('/rest', { minutes: Number(minutes) })) tell('Kept.');
+    window.glmchat.look();
+  });
+  const row = make('div', 'row');
+  row.append(
+    press('Models…', () => window.glmchat.models()),
+    press('Unload now', async () => { if (await post('/rest', {})) tell('The model gives its memory back as soon as it has answered. The next question loads it again.'); }),
+    sure('Quit GLM Chat', 'Really quit? Answers under way end here', quit),
+  );
+  return section('Model', line('Unload when idle', idle, 'Gives the memory back to other programs; the next question waits until the model is loaded again.'), row);
+}
+
 // --- the window ---
 function tell(words) {  // a sentence on each line
   dialog.querySelector('.told').replaceChildren(...words.split('\n').map((one) => make('span', '', one)));
@@ -170,7 +209,7 @@ function render(value) {
   head.append(make('h2', '', 'Settings'), press('Done', () => dialog.close()));
   const told = make('p', 'told');
   told.setAttribute('role', 'status');
-  body.append(answers(value), prompts(value), look(), data(value));
+  body.append(answers(value), prompts(value), model(), look(), data(value));
   dialog.replaceChildren(head, told, body);
   tell(value.told || '');
   body.scrollTop = top;

@@ -9,8 +9,6 @@ from typing import Any
 
 import pytest
 
-from app.choices import Choices
-from app.config import Config
 from app.jobs import Jobs
 from app.shelves import Shelves
 from app.store import Store
@@ -35,7 +33,7 @@ def jobs(store: Store, blobs: Any, engine: FakeEngine) -> Jobs:
 
 @pytest.fixture
 def settings(store: Store, home: Path) -> Settings:
-    return Settings(store, Config(home=home), Choices())
+    return Settings(store, home, lambda: False)
 
 
 @pytest.fixture

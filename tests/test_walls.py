@@ -126,7 +126,9 @@ def test_only_its_room_imports_a_library(library: str) -> None:
 
 def test_mlx_is_reached_from_the_worker_alone() -> None:
     users = {m for m in MODULES if uses(m, "mlx")}
-    assert users <= reached("mlx_backend.worker", "mlx_backend.respond", "mlx_backend.glm")
+    assert users <= reached(
+        "mlx_backend.worker", "mlx_backend.respond", "mlx_backend.glm", "mlx_backend.probe"
+    )
     assert (
         users
         & reached(*(f"mlx_backend.{name}" for name in LIGHT), *(m for m in MODULES if m.startswith("app")))

@@ -185,7 +185,8 @@ def event(told: dict[str, Any], demo: Any) -> dict[str, Any]:
     named = isinstance(session, str) and 0 < len(session) <= LONGEST_NAME and session.isalnum()
     if not known or not named or not (about is None or isinstance(about, dict)):
         raise NotOurs
-    if not (trigger is None or (_plain(trigger) and trigger in demo.blocks)):
+    # the page itself loads and leaves: it is no block of its own
+    if not (trigger is None or (_plain(trigger) and trigger in {demo._id, *demo.blocks})):
         raise NotOurs
     inputs = demo.fns[number].inputs
     if not isinstance(data, list) or len(data) != len(inputs):

@@ -8,13 +8,12 @@ Everything an event carries was chosen by the client: ids are looked up before t
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
-from app.choices import Choices
 from app.config import Config
 from app.jobs import Jobs
 from app.store import Message, StillAnswering, Store, UnknownConversation, UnknownMessage
@@ -46,12 +45,13 @@ class Handlers:
     """One per app. The view of each open page is kept here: a late repaint of a conversation that is no
     longer on screen must never happen, and Gradio's own `cancels` comes ~200 ms too late to ensure that."""
 
-    def __init__(self, jobs: Jobs, config: Config, choices: Choices) -> None:
+    def __init__(self, jobs: Jobs, config: Config, is_demo: Callable[[], bool]) -> None:
+        """is_demo: whether the demo model answers now."""
         self._store = store = jobs.shelves.kept.store
         self._jobs = jobs
         self._sidebar = Sidebar(jobs.shelves)
         self._uploads = Uploads(config.uploads)
-        self._settings = Settings(store, config, choices)
+        self._settings = Settings(store, config.home, is_demo)
         self._composer = Composer(store, jobs, self._settings)
         self._view: dict[str, str | None] = {}  # session -> conversation on screen
 

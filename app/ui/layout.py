@@ -98,8 +98,8 @@ def theme() -> gr.themes.Base:
     )
 
 
-STYLES = ("app.css", "composer.css", "saw.css", "history.css")  # each overrides those before it
-SCRIPTS = ("page.js", "places.js", "links.js", "seek.js", "saw.js", "language.js")
+STYLES = ("app.css", "composer.css", "saw.css", "history.css", "models.css")  # each overrides those before it
+SCRIPTS = ("page.js", "places.js", "links.js", "seek.js", "saw.js", "gauge.js", "models.js", "language.js")
 
 
 def styles() -> str:
@@ -113,10 +113,10 @@ def head() -> str:
     return "".join(f"<script>{script}</script>" for script in scripts)
 
 
-def build(demo_model: bool) -> Page:
+def build() -> Page:
     """The whole page, not yet wired; handlers.wire is called inside its `demo`.
 
-    demo_model: the page says that the demo model answers, and offers what it can do.
+    What is about the demo model is seen only while that answers: gauge.js knows, models.css hides.
     """
     with gr.Blocks(title="GLM Chat", fill_height=True, fill_width=True, delete_cache=(3600, 86400)) as demo:
         conversation = gr.State(None)
@@ -126,12 +126,13 @@ def build(demo_model: bool) -> Page:
                 new_chat = gr.Button("New chat", elem_id="new-chat", size="sm")
                 temporary_chat = gr.Button("Temporary chat", elem_id="temporary-chat", size="sm")
             conversations = Drawn(_LIST, "conversations.js", NO_CONVERSATIONS, elem_id="convs")
+            gr.HTML(_GAUGE, elem_id="gauge", apply_default_css=False, js_on_load=None)
         with gr.Column(elem_id="main"):
             title = Drawn(_TOP, "title.js", "", elem_id="top")
             gr.HTML(_TEMPORARY, elem_id="temporary", apply_default_css=False, js_on_load=None)
             with gr.Column(elem_id="scroll"):
                 gr.HTML(_HELLO, elem_id="hello", apply_default_css=False, js_on_load=None)
-                cards = [example.card() for example in EXAMPLES] if demo_model else []
+                cards = [example.card() for example in EXAMPLES]
                 examples = Drawn(_CARDS, "examples.js", cards, elem_id="examples")
                 earlier, latest = _chatbot("earlier"), _chatbot("latest")
                 waiting = Drawn(_WAITING, "words.js", "", elem_id="waiting")
@@ -139,8 +140,7 @@ def build(demo_model: bool) -> Page:
             settings = Drawn(_SETTINGS, "settings.js", {}, elem_id="settings")
             with gr.Column(elem_id="foot"):
                 notice = Drawn("<p role='alert'></p>", "words.js", "", elem_id="notice")
-                if demo_model:
-                    gr.HTML(_DEMO, elem_id="demo-model", apply_default_css=False, js_on_load=None)
+                gr.HTML(_DEMO, elem_id="demo-model", apply_default_css=False, js_on_load=None)
                 with gr.Column(elem_id="composer"):
                     attached = Drawn(_ATTACHED, "composer.js", {}, elem_id="attached")
                     box, thinking = _box(), _thinking()
@@ -213,6 +213,7 @@ _BRAND = "<div class='brand'><i class='logo'></i>GLM Chat</div>"
 _TOP = (
     "<button class='icon' data-do='sidebar' aria-label='Show or hide the sidebar' title='Sidebar'></button>"
     "<h1></h1>"
+    "<button class='model-name' data-do='models' aria-haspopup='dialog' title='Models'><span></span></button>"
     "<button class='icon' data-do='theme' aria-label='Light or dark' title='Light or dark'></button>"
     "<button class='icon' data-do='settings' aria-label='Settings' title='Settings'></button>"
 )
@@ -228,14 +229,12 @@ _HELLO = (
 _CARDS = "<div class='examples' role='group' aria-label='Examples'></div>"
 _DEMO = (
     "<p>Demo model: knows coloured shapes, short words and short clips. "
-    "<button popovertarget='choose'>Choose a model</button> to talk to GLM-4.5V</p>"
-    "<div id='choose' popover role='dialog' aria-label='Choose a model'>"
-    "<p>GLM-4.5V is a download of its own: 61.9 GB with 4-bit weights. "
-    "Get it, quit the app, and start it with that model or with the FOLDER it lies in:</p>"
-    "<pre>hf download mlx-community/GLM-4.5V-4bit\n"
-    "./scripts/run serve --model mlx-community/GLM-4.5V-4bit\n"
-    "./scripts/run serve --model FOLDER</pre>"
-    "<p>Your conversations stay.</p></div>"
+    "<button data-do='models' aria-haspopup='dialog'>Choose a model</button> to talk to GLM-4.5V</p>"
+)
+_GAUGE = (
+    "<details class='gauge'><summary><span class='top'><b>Memory</b><span class='words'></span></span>"
+    "<span class='bar' aria-hidden='true'></span></summary>"
+    "<div class='parts'></div></details>"
 )
 _WAITING = "<div class='waiting'><i></i><p role='status'></p></div>"
 _ATTACHED = (

@@ -17,6 +17,7 @@ from types import ModuleType
 from typing import Any
 
 _MODULE = "gradio.component_meta"
+_BEFORE: dict[str, str] = {}  # variables as they were
 
 
 class _NoStubs:
@@ -50,7 +51,8 @@ def prepare(uploads: Path) -> None:
     uploads.chmod(0o700)
     os.environ["GRADIO_TEMP_DIR"] = str(uploads)  # everything in it can be fetched through the window
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # compared with exactly this string
-    os.environ["HF_HUB_OFFLINE"] = "1"
+    _BEFORE["HF_HUB_OFFLINE"] = os.environ.get("HF_HUB_OFFLINE", "")
+    os.environ["HF_HUB_OFFLINE"] = "1"  # read once, at import
     if _MODULE not in sys.modules:
         sys.meta_path.insert(0, _NoStubs())
 
@@ -66,5 +68,8 @@ def enclose(demo: Any) -> None:
     async def refuse(url: str, *_: Any, **__: Any) -> str:
         raise ValueError(f"nothing is fetched from other servers: {url[:200]!r}")
 
+    # A download that a person asks for is a process of its own, and inherits what they have set
+    if not _BEFORE.get("HF_HUB_OFFLINE"):
+        os.environ.pop("HF_HUB_OFFLINE", None)
     demo.has_launched = True
     processing_utils.async_ssrf_protected_download = refuse

@@ -11,13 +11,13 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any
 
 from app import titles
-from app.choices import DETAIL, LONGEST, OWN, PRESETS, Choices, read
-from app.config import Config
+from app.choices import DETAIL, FOR_DEMO, LONGEST, OWN, PRESETS, Choices, read
 from app.store import BackupFailed, Store, back_up, backups
 
 log = logging.getLogger(__name__)
@@ -30,10 +30,9 @@ class Settings:
     """One per app. A value: {choices, presets, details, prompts, titles, home, bytes, backups,
     told}."""
 
-    def __init__(self, store: Store, config: Config, otherwise: Choices) -> None:
-        """otherwise: what holds until a person chooses."""
-        self._store, self._home, self._otherwise = store, config.home, otherwise
-        self._demo_model = config.is_demo
+    def __init__(self, store: Store, home: Path, is_demo: Callable[[], bool]) -> None:
+        """is_demo: whether the demo model answers now; other choices hold for it until a person chooses."""
+        self._store, self._home, self._is_demo = store, home, is_demo
         self._bytes = 0
         self._changing = threading.Lock()
 
@@ -50,7 +49,7 @@ class Settings:
 
     def _chosen(self) -> Choices:
         kept = self._store.setting("choices")
-        return read(kept) if kept else self._otherwise
+        return read(kept) if kept else FOR_DEMO if self._is_demo() else Choices()
 
     def value(self, told: str = "") -> dict[str, Any]:
         """told: how the last action went, in words."""
@@ -59,7 +58,7 @@ class Settings:
             "presets": {name: list(figures) for name, figures in PRESETS.items()} | {OWN: None},
             "details": DETAIL,
             "prompts": self._prompts(self._store.setting("prompts")),
-            "titles": titles.wanted(self._store, self._demo_model),
+            "titles": titles.wanted(self._store, self._is_demo()),
             "home": str(self._home),
             "bytes": self._bytes,
             "backups": [

@@ -1,0 +1,235 @@
+"""The models while the app runs: which one answers, which is being loaded, what is fetched or checked.
+
+Knows: the list of models (models.py), the jobs under way, how the engine changes its model, what is kept.
+Does not know: how it is shown (ui/models.py), how bytes come, what fits, Gradio.
+
+Names come from a page: each is looked up in the list before it is used. Nothing here blocks but delete.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal, Protocol
+
+from app import places
+from app.chosen import choose
+from app.config import DEMO_MODEL
+from app.offers import Row, rows
+from mlx_backend import (
+    BackendError,
+    Download,
+    Job,
+    Progress,
+    Status,
+    Transfer,
+    Verification,
+    delete_model,
+    find_models,
+)
+from mlx_backend.errors import NotEnoughMemory
+
+log = logging.getLogger(__name__)
+
+DEMO = "demo"
+BUSY = "A model is being loaded. Wait until it answers, then choose another."
+
+
+class Loading(Protocol):
+    """What is asked of an engine here."""
+
+    def load(self, model: Path, *, force: bool = False) -> Iterator[Progress]: ...
+
+    def status(self) -> Status: ...
+
+    def unload(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class Switch:
+    """A change of the model. done, total: bytes. words: why it was refused or failed."""
+
+    name: str
+    state: Literal["waiting", "loading", "done", "refused", "failed"] = "waiting"
+    done: int = 0
+    total: int = 0
+    words: str = ""
+
+    @property
+    def under_way(self) -> bool:
+        return self.state in ("waiting", "loading")
+
+
+class Refused(Exception):
+    """What a page asked for was not done; the text is for the person."""
+
+
+class Stock:
+    """One per run of the app. answering: the model that answers, named as config.find_model reads it."""
+
+    def __init__(self, home: Path, engine: Loading, answering: str) -> None:
+        self.home, self._engine, self.answering = home, engine, answering
+        self.switch: Switch | None = None
+        self._jobs: dict[str, Job] = {}
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+
+    # --- what there is ---------------------------------------------------------------------------------
+
+    def rows(self) -> list[Row]:
+        return rows(self.home)
+
+    def transfer(self, name: str) -> Transfer | None:
+        """How far what was begun with this model is, or how it ended; None: nothing was."""
+        job = self._jobs.get(name)
+        return job.progress if job else None
+
+    def is_checked(self, name: str) -> bool:
+        """Whether what was begun last is a check, and not a download."""
+        return isinstance(self._jobs.get(name), Verification)
+
+    @property
+    def is_demo(self) -> bool:
+        return self.answering == DEMO or Path(self.answering).expanduser().resolve() == DEMO_MODEL.resolve()
+
+    def status(self) -> Status:
+        return self._engine.status()
+
+    def _row(self, name: object) -> Row:
+        row = next((row for row in self.rows() if row.name == name), None)
+        if row is None:
+            raise Refused("This model is not in the list any more. Open the list again.")
+        return row
+
+    # --- download, check, delete -----------------------------------------------------------------------
+
+    def download(self, name: object) -> None:
+        """Begin, or go on with what was paused, broken off or begun by an earlier run. Raises Refused."""
+        row = self._row(name)
+        if row.unsupported or (row.published is None and not (row.found and row.found.ours)):
+            raise Refused(row.unsupported or "Only models of the list can be downloaded here.")
+        with self._lock:
+            job = self._jobs.get(row.name)
+            if not isinstance(job, Download) or job.progress.over:
+                ours = row.found and row.found.ours
+                place = row.found.folder.parents[1] if row.found and ours else places.own_place(self.home)
+                self._jobs[row.name] = job = Download(row.name, place)
+        job.start()
+
+    def pause(self, name: object) -> None:
+        if job := self._jobs.get(str(name)):
+            job.pause()
+
+    def cancel(self, name: object) -> None:
+        """End it; of a download nothing is kept."""
+        if job := self._jobs.get(str(name)):
+            job.cancel()
+            self._jobs.pop(str(name), None)
+
+    def verify(self, name: object) -> None:
+        """Read every file again. Raises Refused."""
+        row = self._row(name)
+        if row.found is None or row.found.state != "whole":
+            raise Refused(f"{row.title} is not whole, so there is nothing to verify yet. Download it first.")
+        with self._lock:
+            if (job := self._jobs.get(row.name)) and job.progress.running:
+                raise Refused(f"{row.title} is in use by a download or a check. Wait until it ends.")
+            self._jobs[row.name] = Verification(row.found.folder)
+        self._jobs[row.name].start()
+
+    def delete(self, name: object) -> int:
+        """Returns the bytes that are free again. Raises Refused or BackendError."""
+        row = self._row(name)
+        under_way = self.switch is not None and self.switch.under_way and self.switch.name == row.name
+        if row.name == self.answering or under_way:
+            raise Refused(f"{row.title} answers now. Choose another model first, then delete it.")
+        if row.found is None:
+            raise Refused(f"{row.title} is not on this computer. Nothing was deleted.")
+        self.cancel(row.name)
+        return delete_model(row.found.folder)
+
+    def add(self, folder: object) -> str:
+        """Look for models in a folder from now on; the name of the first one. Raises Refused."""
+        place = Path(str(folder).strip()).expanduser()
+        if not str(folder).strip() or not place.is_absolute():
+            raise Refused("Give the whole path of the folder, as /Volumes/Disk/GLM-4.5V-4bit.")
+        if not place.is_dir():
+            raise Refused(f"There is no folder {place}. Is its disk connected?")
+        found = find_models([place])
+        if not found:
+            raise Refused(f"No GLM-4.5V lies in {place}: a model's folder holds config.json and weights.")
+        places.remember(self.home, place)
+        return found[0].name
+
+    # --- which one answers -----------------------------------------------------------------------------
+
+    def choose(self, name: object, force: bool = False) -> None:
+        """Load a model and let it answer from then on, also after the next start. Raises Refused.
+
+        force: although it is not expected to fit; the person was told what that may do.
+        """
+        title, kept, folder = self._target(name)
+        with self._lock:
+            if self.switch is not None and self.switch.under_way:
+                raise Refused(BUSY)
+            self.switch = Switch(str(name))
+        work = (str(name), kept, folder, force)
+        self._thread = threading.Thread(target=self._load, args=work, name=f"load {title}", daemon=True)
+        self._thread.start()
+
+    def _target(self, name: object) -> tuple[str, str, Path]:
+        """Title, what is remembered, folder. Raises Refused."""
+        if name == DEMO:
+            return "the demo model", DEMO, DEMO_MODEL
+        row = self._row(name)
+        if row.unsupported:
+            raise Refused(row.unsupported)
+        if row.found is None:
+            raise Refused(f"{row.title} is not on this computer. Download it first.")
+        try:
+            places.usable(row.found)
+        except BackendError as error:
+            raise Refused(str(error)) from error
+        return row.title, row.name if row.published else str(row.found.folder), row.found.folder
+
+    def _load(self, name: str, kept: str, folder: Path, force: bool) -> None:
+        before = self._engine.status().model
+        try:
+            for progress in self._engine.load(folder, force=force):
+                self._follow(progress)
+            self.answering = kept
+            self.switch = replace(self.switch or Switch(name), state="done")
+            choose(self.home, kept)
+        except NotEnoughMemory as error:
+            self.switch = Switch(name, "refused", words=str(error))
+        except BackendError as error:
+            self.switch = Switch(name, "failed", words=str(error))
+            self._back_to(before)
+        except Exception as error:
+            log.exception("a model was not chosen")
+            self.switch = Switch(name, "failed", words=f"It was not kept for the next start: {error}.")
+
+    def _follow(self, progress: Progress) -> None:
+        if self.switch is not None and progress.stage == "load":
+            self.switch = replace(self.switch, state="loading", done=progress.done, total=progress.total)
+
+    def _back_to(self, before: str | None) -> None:
+        """What answered until now answers on."""
+        try:
+            for _ in self._engine.load(Path(before)) if before else ():
+                pass
+        except BackendError as error:
+            log.warning("the model before could not be loaded either: %s", type(error).__name__)
+
+    def rest(self) -> None:
+        """Give the model's memory back now; the next question loads it again."""
+        threading.Thread(target=self._engine.unload, name="unload", daemon=True).start()
+
+    def close(self) -> None:
+        """Pause what is being fetched: the next run goes on with it."""
+        for job in list(self._jobs.values()):
+            if job.progress.running:
+                job.pause()

@@ -1,0 +1,72 @@
+// What holds the memory now, at the foot of the sidebar; and which model answers, in the header. Words of the app and
+// names of folders: textContent only. Asks the app every few seconds while the page can be seen.
+(() => {
+  const root = document.documentElement;
+  const CALM = 5000, BUSY = 1000;  // ms
+  const make = (tag, name, text) => {
+    const node = document.createElement(tag);
+    if (name) node.className = name;
+    if (text != null) node.textContent = text;
+    return node;
+  };
+  const STATES = {
+    stopped: 'not loaded', starting: 'starting', loading: 'loading', idle: 'ready', busy: 'answering',
+  };
+
+  function parts(value) {
+    const list = make('ul'), model = make('li');
+    model.append(make('i'), make('span', '', 'Model'), make('b', '', STATES[value.state] || ''));
+    list.append(model);
+    for (const part of value.parts) {
+      const line = make('li');
+      line.append(make('i', part.name.split(' ')[0].toLowerCase()), make('span', '', part.name), make('b', '', part.size));
+      list.append(line);
+    }
+    const limit = make('li');
+    limit.append(make('i', 'limit'), make('span', '', 'A model may take'), make('b', '', value.limit_words));
+    list.append(limit);
+    return list;
+  }
+
+  function draw(value) {
+    const box = document.querySelector('#gauge .gauge'), named = document.querySelector('#top .model-name');
+    root.classList.toggle('demo', value.demo);
+    if (named) {
+      const text = named.firstElementChild;
+      if (text.textContent !== value.model) text.textContent = value.model;
+    }
+    if (!box) return;
+    box.querySelector('.words').textContent = value.words;
+    const bar = box.querySelector('.bar');
+    bar.style.setProperty('--limit', value.limit);
+    bar.replaceChildren(...value.parts.map((part) => {
+      const piece = make('i', part.name.split(' ')[0].toLowerCase());
+      piece.style.width = `${Math.min(100, part.share * 100)}%`;
+      return piece;
+    }));
+    box.querySelector('.parts').replaceChildren(parts(value));
+  }
+
+  let timer = 0;
+  async function look() {
+    clearTimeout(timer);
+    let soon = CALM;
+    if (!document.hidden) {
+      try {
+        const answer = await fetch('/now');
+        if (answer.ok) {
+          const value = await answer.json();
+          window.glmchat.now = value;
+          draw(value);
+          if (value.loading || ['starting', 'loading', 'busy'].includes(value.state)) soon = BUSY;
+        }
+      } catch { /* the app has ended, or will answer later */ }
+    }
+    if (window.glmchat.ending) return;
+    clearTimeout(timer);
+    timer = setTimeout(look, document.querySelector('#gauge .gauge') ? soon : 200);
+  }
+  document.addEventListener('visibilitychange', () => { if (!document.hidden) look(); });
+  Object.assign((window.glmchat ||= {}), { look });
+  look();
+})();

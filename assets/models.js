@@ -1,0 +1,164 @@
+// The models page: a dialog with every model, what fits, what is here, and what can be done with each.
+// Names of models and folders are somebody's own: textContent only. The app is asked over plain addresses.
+(() => {
+  const make = (tag, name, text) => {
+    const node = document.createElement(tag);
+    if (name) node.className = name;
+    if (text != null) node.textContent = text;
+    return node;
+  };
+  const own = (node) => { node.translate = false; return node; };
+  const set = (node, text) => {
+    node.hidden = !text;
+    if (node.textContent !== (text || '')) node.textContent = text || '';
+  };
+  const LABELS = {
+    choose: 'Use this', download: 'Download', resume: 'Resume', pause: 'Pause', cancel: 'Cancel', verify: 'Verify', delete: 'Delete',
+  };
+  const SURE = { delete: 'Really delete it?', cancel: 'Throw away what was fetched?' };
+  const SURE_MS = 5000, LOOK_MS = 700;
+
+  const dialog = make('dialog', 'settings models'), head = make('header'), told = make('p', 'told');
+  const body = make('div', 'body'), change = make('div', 'change'), list = make('ul', 'list'), room = make('p', 'hint');
+  dialog.setAttribute('aria-label', 'Models');
+  told.setAttribute('role', 'status');
+
+  function press(words, then) {
+    const node = make('button', '', words);
+    node.type = 'button';
+    node.addEventListener('click', then);
+    return node;
+  }
+
+  // --- talking to the app ---
+  let timer = 0;
+  async function ask(act, more = {}) {
+    clearTimeout(timer);
+    try {
+      const body = JSON.stringify({ act, ...more });
+      const how = act ? { method: 'POST', headers: { 'content-type': 'application/json' }, body } : {};
+      const answer = await fetch('/models', how);
+      const value = await answer.json();
+      if (value.lines) draw(value, act);
+      else set(told, value.told);
+    } catch {
+      set(told, 'The app does not answer. Is it still running?');
+    }
+    clearTimeout(timer);
+    if (dialog.open) timer = setTimeout(ask, LOOK_MS);
+    if (act) window.glmchat.look?.();
+  }
+
+  // --- one model ---
+  const lines = new Map();
+  function line(name) {
+    const node = make('li', 'model'), top = make('div', 'about');
+    const parts = {
+      node, title: own(make('b')), size: make('span', 'size'), licence: make('span', 'size'),
+      best: make('span', 'model-tag', 'Best for this computer'), now: make('span', 'model-tag current', 'Answers now'),
+      words: make('p', 'fit'), folder: own(make('p', 'folder')), doing: make('p', 'doing'), bar: make('div', 'bar'),
+      error: make('p', 'error'), row: make('div', 'row'), can: '',
+    };
+    parts.bar.append(make('i'));
+    top.append(parts.title, parts.best, parts.now, parts.size, parts.licence);
+    node.append(top, parts.words, parts.folder, parts.doing, parts.bar, parts.error, parts.row);
+    lines.set(name, parts);
+    return parts;
+  }
+
+  function button({ name, title, fits }, act) {
+    const node = press(LABELS[act], () => {
+      if (!SURE[act] || node.dataset.sure) return void ask(act, { name });
+      node.dataset.sure = 'yes';
+      node.textContent = SURE[act];
+      setTimeout(() => { delete node.dataset.sure; node.textContent = LABELS[act]; }, SURE_MS);
+    });
+    node.dataset.act = act;
+    node.setAttribute('aria-description', title);
+    node.classList.toggle('main', fits !== 'no' && (act === 'choose' || act === 'download' || act === 'resume'));
+    return node;
+  }
+
+  function fill(parts, value) {
+    set(parts.title, value.title);
+    set(parts.size, value.size);
+    set(parts.licence, value.licence && `Licence: ${value.licence}`);
+    set(parts.words, value.words);
+    set(parts.folder, value.folder);
+    set(parts.doing, value.doing);
+    set(parts.error, value.error);
+    parts.best.hidden = !value.best;
+    parts.now.hidden = !value.answers;
+    parts.bar.hidden = !value.share;
+    parts.bar.firstElementChild.style.width = `${100 * value.share}%`;
+    parts.words.dataset.fits = value.fits;
+    parts.node.classList.toggle('unsupported', Boolean(value.unsupported));
+    const can = value.can.join();
+    if (can === parts.can) return;  // a button that is being looked at stays
+    parts.can = can;
+    parts.row.replaceChildren(...value.can.map((act) => button(value, act)));
+  }
+
+  // --- the change of the model ---
+  let shown = '';
+  function switching(value) {
+    const now = value.switch, title = value.lines.find((one) => one.name === now?.name)?.title || '';
+    const key = JSON.stringify([now, title]);
+    if (key === shown) return;
+    shown = key;
+    change.replaceChildren();
+    if (!now || now.state === 'done') return;
+    const words = make('p'), bar = make('div', 'bar');
+    if (now.state === 'waiting' || now.state === 'loading') {
+      words.textContent = now.state === 'loading' ? `Loading ${title}: ${Math.round(100 * now.share)} %` : `${title} is loaded as soon as the answer under way has ended…`;
+      bar.append(make('i'));
+      bar.firstElementChild.style.width = `${100 * now.share}%`;
+      return change.append(words, bar);
+    }
+    words.className = 'error';
+    words.textContent = now.words;
+    change.append(words);
+    if (now.state !== 'refused') return;
+    const risk = make('p', 'hint', 'Loaded all the same, the computer may become slow, freeze or restart. Save your work in other programs first.');
+    change.append(risk, press('Load it all the same', () => ask('choose', { name: now.name, force: true })));
+  }
+
+  function draw(value, act) {
+    if (value.told || act) set(told, value.told);
+    switching(value);
+    const nodes = value.lines.map((one) => {
+      const parts = lines.get(one.name) || line(one.name);
+      fill(parts, one);
+      return parts.node;
+    });
+    if (nodes.length !== list.children.length || nodes.some((node, n) => list.children[n] !== node)) list.replaceChildren(...nodes);
+    set(room, value.room);
+  }
+
+  // --- the dialog ---
+  function folder() {
+    const row = make('div', 'row'), field = make('input');
+    Object.assign(field, { placeholder: '/Volumes/Disk/GLM-4.5V-4bit', spellcheck: false });
+    field.setAttribute('aria-label', 'Folder of a model');
+    const add = () => field.value.trim() && ask('add', { name: field.value });
+    field.addEventListener('keydown', (event) => { if (event.key === 'Enter') add(); });
+    row.append(field, press('Add folder', add));
+    return row;
+  }
+
+  head.append(make('h2', '', 'Models'), press('Done', () => dialog.close()));
+  const intro = make('p', 'hint', 'Downloads come from the model hub, huggingface.co, and can be stopped at any moment; they go on where they ended. Nothing else leaves this computer.');
+  body.append(change, list, make('h3', '', 'A model that is on this computer already'), folder(), room, intro);
+  dialog.append(head, told, body);
+  dialog.addEventListener('click', (event) => { if (event.target === dialog) dialog.close(); });
+  dialog.addEventListener('close', () => clearTimeout(timer));
+
+  function open() {
+    if (!dialog.isConnected) document.body.append(dialog);
+    document.querySelector('dialog.settings[open]')?.close();
+    set(told, '');
+    dialog.showModal();
+    ask();
+  }
+  Object.assign((window.glmchat ||= {}), { models: open });
+})();
