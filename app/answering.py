@@ -12,8 +12,18 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import mlx_backend as backend
-from app.store import Part, PartType
+from app.library import quoted
+from app.store import Part
 from mlx_backend import Reply
+
+
+@dataclass(frozen=True)
+class Opening:
+    """A document is being read. done, total: pages; total 0 while nobody knows how many there are."""
+
+    name: str
+    done: int
+    total: int
 
 
 @dataclass(frozen=True)
@@ -26,7 +36,7 @@ class Live:
     """
 
     parts: tuple[Part, ...] = ()
-    progress: backend.Progress | None = None
+    progress: backend.Progress | Opening | None = None
     left: float | None = None
 
 
@@ -34,10 +44,13 @@ class Answering:
     """The answer while it arrives: folds events, measures the thinking. publish gets every new state.
 
     so_far: the parts of an answer that is gone on with.
+    highest: the highest number that a quotation of a document may bear; 0: there are none.
     """
 
-    def __init__(self, publish: Callable[[Live], None], so_far: Sequence[Part] = ()) -> None:
-        self.publish = publish
+    def __init__(
+        self, publish: Callable[[Live], None], so_far: Sequence[Part] = (), highest: int = 0
+    ) -> None:
+        self.publish, self.highest = publish, highest
         self._reply = Reply()
         self._places: dict[int, dict[str, Any]] = {}  # segment -> what the model pointed at there
         self._stage: tuple[str, int, float] | None = None  # of progress: name, done at first, when that was
@@ -55,9 +68,9 @@ class Answering:
             self._reply.add(backend.Reasoning(part.text))
             self._thought_before = float(part.data.get("seconds") or 0.0)
             self._thought_for = 0.0 if part.data.get("over") else None
-        elif part.type in ("text", "box"):
+        elif part.type in ("text", "box", "citation"):
             self._reply.add(backend.Answer(part.text, boxed=part.type == "box"))
-            if part.data:
+            if part.data and part.type == "box":
                 self._places[len(self._reply.segments) - 1] = dict(part.data)
 
     @property
@@ -79,7 +92,7 @@ class Answering:
             self._time(event)
             self._place(event)
             over = isinstance(event, backend.Done)  # maybe without a word: what was waited for stays
-            self.live = replace(self.live if over else Live(), parts=self.parts())
+            self.live = replace(self.live if over else Live(), parts=self.parts(over))
         self.publish(self.live)
 
     def _left(self, at: backend.Progress) -> float | None:
@@ -106,16 +119,24 @@ class Answering:
         elif isinstance(event, backend.Boxes):
             self._places[len(self._reply.segments) - 1] = asdict(event)
 
-    def parts(self) -> tuple[Part, ...]:
+    def parts(self, over: bool = True) -> tuple[Part, ...]:
+        """The answer so far. over: False holds back what may become a quotation; to be shown, not kept."""
         parts: list[Part] = []
         if self._reply.reasoning:
-            over = self._thought_for is not None
+            thought = self._thought_for is not None
             now = time.monotonic()
             seconds = self._thought_for if self._thought_for is not None else now - (self._began or now)
             seconds += self._thought_before
-            parts.append(Part("reasoning", self._reply.reasoning, None, {"seconds": seconds, "over": over}))
+            parts.append(
+                Part("reasoning", self._reply.reasoning, None, {"seconds": seconds, "over": thought})
+            )
         parts += self._files
         for n, segment in enumerate(self._reply.segments):
-            kind: PartType = "box" if isinstance(segment, backend.Boxed) else "text"
-            parts.append(Part(kind, segment.text, None, self._places.get(n, {})))
+            last = n == len(self._reply.segments) - 1
+            if isinstance(segment, backend.Boxed):
+                parts.append(Part("box", segment.text, None, self._places.get(n, {})))
+            elif self.highest:
+                parts += quoted(segment.text, self.highest, over or not last)
+            else:
+                parts.append(Part("text", segment.text))
         return tuple(parts)

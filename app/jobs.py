@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol
 
-from app import disk, turn
+from app import disk, library, turn
 from app.answering import Live
 from app.shelves import Shelf, Shelves
 from app.store import Begun
@@ -117,7 +117,10 @@ class Jobs:
         """
         shelf = self.shelves.of(conversation_id)
         path = shelf.store.path(conversation_id) if conversation_id else ()
-        return self._engine.measure(turn.preview(path, shelf.blobs, draft))
+        laid = (
+            library.lay(shelf.store, shelf.blobs, conversation_id, turn.kept(path)) if conversation_id else {}
+        )
+        return self._engine.measure(turn.preview(path, shelf.blobs, draft, laid))
 
     def status(self) -> Status:
         return self._engine.status()

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from app import turn
+from app import library, turn
 from app.choices import OWN, read
 from app.shelves import Shelf
 from app.store import Message, Store
@@ -68,7 +68,7 @@ class Naming:
         found, path = shelf.store.conversation(self.conversation_id), shelf.store.path(self.conversation_id)
         if found is None or not due(path) or found.title != provisional(path):
             return False
-        title = asked(engine, shelf, path, self.cancel)
+        title = asked(engine, shelf, self.conversation_id, path, self.cancel)
         if title is None or self.cancel.is_set():
             return False
         return shelf.store.retitle(self.conversation_id, found.title, title)
@@ -91,7 +91,9 @@ def provisional(path: Sequence[Message]) -> str:
     return turn.title_of(Draft("".join(part.text for part in parts if part.type == "text"), names))
 
 
-def asked(engine: Streaming, shelf: Shelf, path: Sequence[Message], cancel: threading.Event) -> str | None:
+def asked(
+    engine: Streaming, shelf: Shelf, conversation_id: str, path: Sequence[Message], cancel: threading.Event
+) -> str | None:
     """The title that the model gives, None where it gives none that is clean. Raises BackendError."""
     choices = replace(
         read(path[-1].options),
@@ -102,7 +104,10 @@ def asked(engine: Streaming, shelf: Shelf, path: Sequence[Message], cancel: thre
         max_tokens=MOST_TOKENS,
     )
     reply = Reply()
-    for event in engine.stream(turn.preview(path, shelf.blobs, Draft(QUESTION, choices=choices)), cancel):
+    laid = library.lay(shelf.store, shelf.blobs, conversation_id, turn.kept(path))
+    for event in engine.stream(
+        turn.preview(path, shelf.blobs, Draft(QUESTION, choices=choices), laid), cancel
+    ):
         reply.add(event)
     over = reply.done is not None and reply.done.reason == "stop"
     boxed = any(isinstance(segment, Boxed) for segment in reply.segments)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.documents.cite import LONGEST, Cited, said
@@ -81,6 +81,7 @@ def drawn(pieces: list[str | Cited]) -> list[str | Cited]:
     return [part for piece in pieces for part in (piece if isinstance(piece, str) else [piece])]
 
 
+@settings(deadline=None)
 @given(ANSWERS, st.integers(1, 40))
 def test_every_beginning_shows_the_beginning_of_the_whole(answer: str, longest: int) -> None:
     whole = drawn(said(answer, PAGES))

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import tokenizers
 from hostile_pages import HARMLESS, LIE, PAGES, TITLES
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.documents.cite import Cited, said
@@ -112,6 +112,7 @@ def test_every_spelling_the_tokenizer_knows_is_broken(whole: tokenizers.Tokenize
         assert plain(token).replace(JOINER, "") == token
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.one_of(st.sampled_from([*SPECIAL, *NONSPECIAL, "[[", NONCE]), st.text(max_size=5))).map(
         "".join

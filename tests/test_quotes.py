@@ -85,7 +85,7 @@ def test_nobody_needs_long_for_a_long_page() -> None:
     assert locate("aaaa aaab " * 30 + "c", HERE, {HERE: page}).how in ("similar", "missing")
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(st.text(max_size=80))
 def test_the_canonical_form_leads_back_to_the_characters(text: str) -> None:
     form = canon(text)
@@ -96,7 +96,7 @@ def test_the_canonical_form_leads_back_to_the_characters(text: str) -> None:
     assert canon(unicodedata.normalize("NFC", text)).text == canon(unicodedata.normalize("NFD", text)).text
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(st.text(max_size=60), st.text(max_size=60), st.text(max_size=60))
 def test_the_range_that_is_found_holds_the_words(before: str, words: str, after: str) -> None:
     at = locate(words, HERE, {HERE: before + words + after})

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import pytest
 from asked_pages import BOOKS
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.documents import rewriting
 from app.documents.pages import Page
 from app.documents.search import query
-from mlx_backend import Answer, FakeEngine, Message, OutOfMemory, Reasoning, Text
+from mlx_backend import Answer, FakeEngine, Message, OutOfMemory, Reasoning, Request, Text
 
 BEFORE = (Message("user", (Text("Hello"),)), Message("assistant", (Text("Hi."),)))
 BOOK = (("Harbour handbook", "English"), ("宿舍管理手册", "Chinese"))
 
 
 def test_the_model_is_asked_at_the_end_of_the_conversation() -> None:
-    asked = rewriting.request(BEFORE, " When do the gates close? ", BOOK)
+    asked = rewriting.request(Request(BEFORE, go_on=True), " When do the gates close? ", BOOK)
     assert asked.messages[:2] == BEFORE and len(asked.messages) == 3
     (words,) = asked.messages[-1].content
     assert isinstance(words, Text)
@@ -28,16 +28,17 @@ def test_the_model_is_asked_at_the_end_of_the_conversation() -> None:
 
 def test_its_lines_become_terms() -> None:
     engine = FakeEngine([Answer("1. gate closing time\n- Tor Schließ"), Answer("ung\n\n* 大门 关闭时间\n")])
-    found = rewriting.rewritten(engine, rewriting.request((), "When?", BOOK))
+    found = rewriting.rewritten(engine, rewriting.request(Request(()), "When?", BOOK))
     assert found == ("gate", "closing", "time", "tor", "schliessung", "大门", "关闭", "闭时", "时间")
     assert query("When?", found).startswith('"gate" OR "closing"')
 
 
 @pytest.mark.parametrize("script", [[OutOfMemory(2, 1)], [], [Reasoning("hm")], [Answer(" \n!")]])
 def test_without_a_reply_there_are_no_terms(script: list) -> None:
-    assert rewriting.rewritten(FakeEngine(script), rewriting.request((), "When?", BOOK)) == ()
+    assert rewriting.rewritten(FakeEngine(script), rewriting.request(Request(()), "When?", BOOK)) == ()
 
 
+@settings(deadline=None)
 @given(st.text(max_size=300))
 def test_a_reply_is_words_and_not_too_many(reply: str) -> None:
     found = rewriting.read(reply)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.documents.pages import Page
@@ -157,6 +157,7 @@ def test_pages_that_could_not_be_read_are_not_counted_as_read() -> None:
     assert str(choice.reading[0]) == "3 of 5 pages"
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.integers(1, 60), min_size=1, max_size=4),
     st.lists(st.tuples(st.integers(1, 4), st.integers(1, 60)), max_size=12),

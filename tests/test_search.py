@@ -87,7 +87,7 @@ def table() -> sqlite3.Connection:
     return db
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(
     st.lists(
         st.one_of(st.text(max_size=20), st.sampled_from(['"', "*", "NEAR(", " AND ", "t:", "^", "-", "战"])),
@@ -121,7 +121,7 @@ def test_terms(text: str, found: list[str]) -> None:
 # --- chunks ------------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=150)
+@settings(max_examples=150, deadline=None)
 @given(st.text(max_size=400), st.integers(1, 40))
 def test_the_pieces_of_a_page_are_the_page(text: str, longest: int) -> None:
     found = spans(text, longest)

@@ -204,7 +204,7 @@ def test_a_deleted_conversation_ends_its_answer(
 
 @pytest.mark.parametrize("name", ["notes.txt", "page.html", "no-extension", "drawing.svgz", "a.tar.gz"])
 def test_other_files_are_refused_by_name(store: Store, blobs: Blobs, tmp_path: Path, name: str) -> None:
-    (tmp_path / name).write_bytes(b"x")
+    (tmp_path / name).write_bytes(b"\x1f\x8b packed, whatever its name says")
     with pytest.raises(BadDraft, match=name):
         turn.begin(store, blobs, None, Draft("look", (tmp_path / name,)))
     assert store.conversations() == () and list(blobs.root.iterdir()) == []

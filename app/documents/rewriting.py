@@ -14,6 +14,7 @@ import re
 import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Protocol
 
 import mlx_backend as backend
@@ -83,15 +84,19 @@ def language(pages: Sequence[Page]) -> str:
     return max(score, key=lambda name: score[name])
 
 
-def request(
-    before: Sequence[backend.Message], question: str, documents: Sequence[tuple[str, str]]
-) -> backend.Request:
+def request(before: backend.Request, question: str, documents: Sequence[tuple[str, str]]) -> backend.Request:
     """What the model is asked. before: the conversation up to the question. documents: title and language."""
     listed = "; ".join(f'"{one_line(title)}" ({language})' for title, language in documents[:TITLES])
     words = ASKED.format(lines=LINES, documents=listed, question=question.strip())
     asked = backend.Message("user", (backend.Text(words),), thinking=False)
-    return backend.Request(
-        (*before, asked), thinking=False, sampling=backend.Sampling(temperature=0.0), max_tokens=MOST_TOKENS
+    return replace(
+        before,
+        messages=(*before.messages, asked),
+        thinking=False,
+        thinking_budget=None,
+        sampling=backend.Sampling(temperature=0.0),
+        max_tokens=MOST_TOKENS,
+        go_on=False,
     )
 
 

@@ -61,11 +61,12 @@ class Book:
 
 @dataclass(frozen=True)
 class Place:
-    """A page laid before the model: its text, and with picture what it looks like."""
+    """A page laid before the model: with words its text, with picture what it looks like."""
 
     document: int
     page: int
     picture: bool = False
+    words: bool = True
 
 
 @dataclass(frozen=True)
@@ -122,7 +123,8 @@ class _Laying:
             return False
         self.tokens -= cost
         self.pictures -= picture
-        self.places[key] = Place(book.id, page.number, picture)
+        words = key not in self.shown and not blank(page)
+        self.places[key] = Place(book.id, page.number, picture, words)
         return True
 
 

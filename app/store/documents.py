@@ -87,6 +87,12 @@ class Documents(Database):
             rows = list(self._db.query(sql, values))
         return tuple(Page(**{**row, "image_only": bool(row["image_only"])}) for row in rows)
 
+    def document_title(self, document_id: int) -> str:
+        """Its title; empty for one that is unknown."""
+        with self._lock:
+            row = self._db.execute("select title from documents where id = ?", [document_id]).fetchone()
+        return str(row[0]) if row else ""
+
     def found_chunks(self, query: str, documents: Sequence[int], limit: int) -> tuple[FoundChunk, ...]:
         """The best chunks of these documents. query: FTS5's syntax, from app/documents/search.py."""
         values = {"wanted": query, "documents": json.dumps(list(documents)), "most": limit}
@@ -198,14 +204,6 @@ class Documents(Database):
         row = {"message_id": question_id, "data": json.dumps(dict(data))}
         with self._lock, self._db.atomic():
             self._db.table("evidence").insert(row, ignore=True)
-
-    def evidence(self, question_ids: Sequence[str]) -> dict[str, dict[str, Any]]:
-        """What these questions were asked with, as it was kept; those without any are left out."""
-        sql = """select message_id, data from evidence
-            where message_id in (select value from json_each(?))"""
-        with self._lock:
-            rows = list(self._db.query(sql, [json.dumps(list(question_ids))]))
-        return {row["message_id"]: json.loads(row["data"]) for row in rows}
 
 
 # What neither a conversation nor the library has.

@@ -80,5 +80,5 @@ def index_title(db: sqlite_utils.Database, conversation_id: str, title: str) -> 
 def _said(db: sqlite_utils.Database, message_id: str) -> str:
     """The words of a message, names of its files included."""
     sql = """select coalesce(nullif(text, ''), json_extract(data, '$.name'), '') as words from parts
-        where message_id = ? and type in ('text', 'box', 'image', 'video') order by position"""
+        where message_id = ? and type in ('text', 'box', 'image', 'video', 'document') order by position"""
     return " ".join(row["words"] for row in db.query(sql, [message_id]))[:PIECE]

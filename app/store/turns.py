@@ -268,8 +268,9 @@ with recursive up(id, parent_id, role, status, depth) as (
     union all
     select m.id, m.parent_id, m.role, m.status, depth + 1 from messages m join up on m.id = up.parent_id
 )
-select up.id, up.parent_id, role, status, options, finish_reason, {", ".join(COLUMNS)} from up
-    left join turns on message_id = up.id order by depth desc
+select up.id, up.parent_id, role, status, options, finish_reason, evidence.data as evidence,
+    {", ".join(COLUMNS)} from up left join turns on turns.message_id = up.id
+    left join evidence on evidence.message_id = up.id order by depth desc
 """
 
 _LEAF = """
@@ -286,6 +287,6 @@ select id from (select id, row_number() over () as depth from down) where id is 
 
 def _message(row: Mapping[str, Any], parts: tuple[Part, ...], variants: tuple[str, ...]) -> Message:
     options = json.loads(row["options"]) if row["options"] else {}
-    return Message(
-        row["id"], row["role"], row["status"], parts, options, row["finish_reason"], stats_of(row), variants
-    )
+    evidence = json.loads(row["evidence"]) if row["evidence"] else {}
+    reason, stats = row["finish_reason"], stats_of(row)
+    return Message(row["id"], row["role"], row["status"], parts, options, reason, stats, variants, evidence)

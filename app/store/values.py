@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 Status = Literal["streaming", "complete", "interrupted", "error"]
-PartType = Literal["text", "reasoning", "image", "video", "box", "error"]
+PartType = Literal["text", "reasoning", "image", "video", "document", "box", "citation", "error"]
 ENDED: tuple[Status, ...] = ("complete", "interrupted", "error")
 
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
@@ -43,9 +43,10 @@ class StillAnswering(Exception):
 
 @dataclass(frozen=True)
 class Part:
-    """A piece of a message: words, a file, or a place in a picture.
+    """A piece of a message: words, a file, a place in a picture, or a quotation of a document.
 
-    sha256: for image and video, the content. data: file name, media type, bounding boxes, seconds of thought.
+    text: of a citation, as the model wrote it. sha256: for image, video and document, the content. data: file
+    name, media type, bounding boxes, seconds of thought, where quoted words stand.
     """
 
     type: PartType
@@ -60,6 +61,7 @@ class Message:
 
     options, reason and stats belong to answers: what the answer was asked with, how its stream ended, what it
     cost and what the model was shown (see costs.py; what is not known is left out).
+    evidence belongs to questions: what of documents was laid before the model with it (see app/library.py).
     variants: ids of this message and of all that could stand in its place, oldest first.
     """
 
@@ -71,6 +73,7 @@ class Message:
     reason: str | None = None
     stats: Mapping[str, Any] = field(default_factory=dict)
     variants: tuple[str, ...] = ()
+    evidence: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from app.answering import Live
+from app.answering import Live, Opening
 from app.store import Message, Part
 from app.turn import SELF_INFLICTED
 from app.ui import boxes
@@ -79,8 +79,17 @@ def waiting(live: Live) -> str:
         return ""
     if live.progress is None:
         return "Getting ready…"
+    if isinstance(live.progress, Opening):
+        return opening(live.progress)
     soon = live.left is None or live.left < 1.5 or live.progress.stage == "queue"
     return progress(live.progress) + ("" if soon else f", about {duration(round(live.left or 0))}")
+
+
+def opening(at: Opening) -> str:
+    """How far a document is read."""
+    if not at.total:
+        return f"Opening {at.name}…"
+    return f"Opening {at.name}… page {at.done:,} of {at.total:,}"
 
 
 def progress(at: Progress) -> str:

@@ -109,7 +109,7 @@ def test_a_file_that_cannot_be_used_says_why_before_it_is_sent(
     page = open_page(app.start())
     name = "${window.pwned='name'} <img src=x onerror=window.pwned='tag'>.svgz"
     page.set_input_files(
-        "#box input[type=file]", {"name": name, "mimeType": "image/svg+xml", "buffer": b"packed"}
+        "#box input[type=file]", {"name": name, "mimeType": "image/svg+xml", "buffer": b"\x1f\x8b packed"}
     )
     expect(page.locator(".chip .problem")).to_have_text(NEITHER)
     attach(page, picture)

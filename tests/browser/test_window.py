@@ -272,12 +272,12 @@ def test_what_cannot_be_sent_stays_in_the_composer(app: Any, open_page: Open, tm
     page.focus("#box textarea")
     page.keyboard.press("Enter")
     expect(page.locator("#notice")).to_contain_text("There is nothing to send yet.", timeout=20_000)
-    (tmp_path / "drawing.svgz").write_bytes(b"packed")
+    (tmp_path / "drawing.svgz").write_bytes(b"\x1f\x8b packed")
     page.set_input_files("#box input[type=file]", tmp_path / "drawing.svgz")
     expect(page.locator(".chip")).to_be_visible()
     send(page, "what is it?")
     expect(page.locator("#notice")).to_contain_text(
-        "drawing.svgz is neither a picture nor a video.", timeout=20_000
+        "drawing.svgz is neither a picture, a video nor a document", timeout=20_000
     )
     expect(page.locator("#box textarea")).to_have_value("what is it?")
     expect(page.locator(".conv")).to_have_count(0)
