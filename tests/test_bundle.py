@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import plistlib
 import re
 import shutil
@@ -17,8 +16,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from asking import ROOT
-from bundle.build import PROJECT, build, digest, pack, version_of
-from bundle.helper import PIN, NotFetched, fetch_uv, mach_o
+from bundle.build import PROJECT, PYTHON, build, digest, pack, version_of
+from bundle.helper import PIN, NotFetched, fetch_uv, install_for_mac, mach_o
 from PIL import Image
 
 BUNDLE = ROOT / "scripts" / "bundle"
@@ -161,11 +160,10 @@ def test_the_icon_in_the_repository_is_what_its_script_draws(tmp_path: Path) -> 
 # --- what comes from the package index -------------------------------------------------------------------
 
 
-def index_reached(done: subprocess.CompletedProcess[str]) -> None:
-    """Skip where no package index can be reached; anything else that went wrong is a failure."""
-    offline = re.compile(r"dns error|error sending request|tcp connect error|timed out|network", re.I)
-    if done.returncode and offline.search(done.stderr):
-        pytest.skip(f"no package index can be reached here: {done.stderr.strip().splitlines()[-1]}")
+def skip_where_offline(error: NotFetched) -> None:
+    """Where no package index can be reached; anything else that went wrong is a failure."""
+    if re.search(r"dns error|error sending request|tcp connect error|timed out", str(error), re.I):
+        pytest.skip(f"no package index can be reached here: {str(error).strip().splitlines()[-1]}")
 
 
 @pytest.fixture(scope="module")
@@ -175,7 +173,7 @@ def macs_uv(tmp_path_factory: pytest.TempPathFactory) -> Path:
     try:
         return fetch_uv(tmp_path_factory.mktemp("uv"))
     except NotFetched as error:
-        index_reached(subprocess.CompletedProcess([], 1, "", str(error)))
+        skip_where_offline(error)
         raise
 
 
@@ -213,31 +211,13 @@ def test_the_lock_needs_no_compiler_on_a_mac(tmp_path: Path) -> None:
     """Every package of uv.lock has a wheel for macOS 14 on Apple silicon with the launcher's Python."""
     if shutil.which("uv") is None:
         pytest.skip("no uv here")
-    wanted = tmp_path / "requirements.txt"
-    export = [
-        "uv",
-        "export",
-        "-q",
-        "--frozen",
-        "--no-dev",
-        "--no-emit-project",
-        "--project",
-        ROOT,
-        "-o",
-        wanted,
-    ]
-    subprocess.run(export, check=True, stdout=subprocess.DEVNULL)
-    python = re.search(r"--python (3\.\d+)", (BUNDLE / "launcher").read_text())
-    assert python is not None
-    install = ["uv", "pip", "install", "--dry-run", "--no-deps", "--only-binary", ":all:", "-r", wanted]
-    install += ["--python-platform", "aarch64-apple-darwin", "--python-version", python[1]]
-    install += ["--target", tmp_path / "site"]
-    # without it uv takes the Mac for one with macOS 13, for which there is no MLX
-    environment = {**os.environ, "MACOSX_DEPLOYMENT_TARGET": "14.0"}
-    done = subprocess.run(install, env=environment, capture_output=True, text=True)
-    index_reached(done)
-    assert done.returncode == 0, done.stderr
-    would = set(re.findall(r"^ \+ ([\w.-]+)==", done.stderr, re.M))
+    assert f"--python {PYTHON}" in (BUNDLE / "launcher").read_text()
+    try:
+        told = install_for_mac(ROOT, tmp_path, python=PYTHON, only_try=True)
+    except NotFetched as error:
+        skip_where_offline(error)
+        raise
+    would = set(re.findall(r"^ \+ ([\w.-]+)==", told, re.M))
     assert {"mlx", "mlx-metal", "gradio", "mlx-vlm"} <= would and "mlx-cpu" not in would
 
 

@@ -1,11 +1,12 @@
-"""The uv that goes into the bundle: the Mac's, taken out of its wheel, and looked at before it is used.
+"""What the bundle needs from the package index: the Mac's uv, and how large the Mac's packages are.
 
-Knows: how a wheel for another computer is fetched with the uv of this one, and how a Mac program begins.
-Does not know: where in the bundle it goes.
+Knows: how wheels for another computer are fetched with the uv of this one, and how a Mac program begins.
+Does not know: where in the bundle uv goes, what a double-click does.
 """
 
 from __future__ import annotations
 
+import os
 import struct
 import subprocess
 from dataclasses import dataclass
@@ -16,10 +17,11 @@ PIN = Path(__file__).resolve().parent / "uv.txt"
 MAGIC, ARM64, EXECUTABLE = 0xFEEDFACF, 0x0100000C, 2
 BUILD_VERSION, CODE_SIGNATURE = 0x32, 0x1D
 MACOS = 1
+MAC = ["--python-platform", "aarch64-apple-darwin", "--no-deps", "--only-binary", ":all:"]
 
 
 class NotFetched(Exception):
-    """There is no uv to put into the bundle; the text says why and what to do."""
+    """The package index did not give what was asked for; the text says what that means."""
 
 
 @dataclass(frozen=True)
@@ -36,9 +38,8 @@ def fetch_uv(scratch: Path) -> Path:
 
     The package index is the one this computer uses; the pinned hash says that the wheel is the one we mean.
     """
-    command = ["uv", "pip", "install", "--quiet", "--no-deps", "--only-binary", ":all:", "--require-hashes"]
-    command += ["--python-platform", "aarch64-apple-darwin", "--target", str(scratch / "uv"), "-r", str(PIN)]
-    done = subprocess.run(command, capture_output=True, text=True)
+    command = ["uv", "pip", "install", "--quiet", *MAC, "--require-hashes", "-r", str(PIN)]
+    done = subprocess.run([*command, "--target", str(scratch / "uv")], capture_output=True, text=True)
     if done.returncode:
         raise NotFetched(
             f"The Mac's uv could not be fetched from the package index. Nothing was built.\n{done.stderr}"
@@ -48,6 +49,34 @@ def fetch_uv(scratch: Path) -> Path:
     if head is None or not head.arm64:
         raise NotFetched(f"{program} is no program for Apple silicon. Nothing was built.")
     return program
+
+
+def install_for_mac(project: Path, scratch: Path, *, python: str, only_try: bool) -> str:
+    """Put every package that a Mac needs, wheels only, into scratch/cache, as uv keeps it on the Mac.
+
+    project: where uv.lock lies. python: its version. only_try: resolve and fetch nothing.
+    Returns what uv tells, a line ` + name==version` for each package. Raises NotFetched.
+    """
+    wanted = scratch / "requirements.txt"
+    export = [
+        "uv",
+        "export",
+        "--quiet",
+        "--frozen",
+        "--no-dev",
+        "--no-emit-project",
+        "--project",
+        str(project),
+    ]
+    subprocess.run([*export, "-o", str(wanted)], check=True, stdout=subprocess.DEVNULL)
+    command = ["uv", "pip", "install", *MAC, "--python-version", python, "-r", str(wanted)]
+    command += ["--target", str(scratch / "packages"), *(["--dry-run"] if only_try else [])]
+    # without the first uv takes the Mac for one with macOS 13, for which there is no MLX
+    settings = {"MACOSX_DEPLOYMENT_TARGET": "14.0", "UV_CACHE_DIR": str(scratch / "cache")}
+    done = subprocess.run(command, env={**os.environ, **settings}, capture_output=True, text=True)
+    if done.returncode:
+        raise NotFetched(f"The packages for macOS could not be resolved from wheels alone.\n{done.stderr}")
+    return done.stderr
 
 
 def mach_o(file: Path) -> Program | None:
