@@ -129,8 +129,9 @@ class Setup:
     """How the model is run. A change of any of these changes the bytes.
 
     context: tokens of prompt and answer together. kv_bits: 4, 8, or None for the type layers compute in.
-    chunk: tokens of a prompt computed at once. patches: computed at once by the vision tower, at most; see
-    `together`. picture_tokens: of all pictures of the prompt; None: as many as the context may hold.
+    chunk: tokens of a prompt computed at once. patches: computed at once by the vision tower, at most;
+    picture: of one picture among them, 0: all are one's; see `looks`. picture_tokens: of all pictures of the
+    prompt; None: as many as the context may hold.
     kept: bound on vectors of pictures kept between turns, bytes. cache_limit: freed buffers that MLX keeps,
     bytes. vision: whether the tower is in memory. experts_share: of the experts that lie in memory at once.
     reused: tokens of the prompt whose work is there already; None: the worst, all of it when a picture comes.
@@ -140,6 +141,7 @@ class Setup:
     kv_bits: int | None = None
     chunk: int = 1024
     patches: int = LARGEST_PICTURE
+    picture: int = 0
     picture_tokens: int | None = None
     kept: int = GB
     cache_limit: int = CACHE

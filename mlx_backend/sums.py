@@ -36,6 +36,7 @@ from .sizes import (
 from .transient import last_chunks, layer_kv_bytes, prefill_bytes, vision_bytes
 
 DEFAULT = Setup()
+Grid = tuple[int, int, int]
 
 
 # --- the parts -------------------------------------------------------------------------------------------
@@ -100,7 +101,7 @@ def seeing_bytes(shape: Shape, setup: Setup, calibration: Calibration) -> int:
         return 0
     there = setup.context if setup.reused is None else setup.reused
     still = kv_bytes(shape, there, setup.kv_bits) - kv_bytes(shape, setup.context, setup.kv_bits)
-    return vision_bytes(shape, setup.patches, calibration) + still
+    return vision_bytes(shape, setup.patches, calibration, setup.picture) + still
 
 
 def passing(shape: Shape, weights: Weights, setup: Setup, calibration: Calibration) -> Item:
@@ -185,15 +186,24 @@ def largest_context(
     return low * STEP
 
 
-def together(grids: Sequence[tuple[int, int, int]], batch: int = 8192) -> int:
-    """Patches the vision tower computes at once for pictures of these grids (1, rows, columns), at most.
+def looks(media: Sequence[Sequence[Grid]], batch: int = 8192) -> tuple[int, int]:
+    """Patches the vision tower computes at once at the most, and of one picture among them.
 
-    Equal grids that stand behind one another are computed together up to `batch` patches: see glm/vision.py.
+    media: the grids (1, rows, columns) of each picture, and of all pairs of frames of each video. Equal pairs
+    that follow one another are computed together up to `batch` patches: see glm/vision.py and seeing.py.
     """
-    most, run, last = 0, 0, (0, 0, 0)
+    return max((_together(grids, batch) for grids in media), default=(0, 0))
+
+
+def together(grids: Sequence[Grid], batch: int = 8192) -> int:
+    """The same for grids of which it is not known whether they are a video's: at the most."""
+    return _together(grids, batch)[0]
+
+
+def _together(grids: Sequence[Grid], batch: int) -> tuple[int, int]:
+    most, run, last = (0, 0), 0, (0, 0, 0)
     for grid in grids:
         size = grid[1] * grid[2]
-        fits = grid == last and run + size <= max(batch, size)
-        run, last = (run + size if fits else size), grid
-        most = max(most, run)
+        run = run + size if grid == last and run + size <= max(batch, size) else size
+        last, most = grid, max(most, (run, size))
     return most

@@ -68,11 +68,19 @@ def held_bytes(shape: Shape, length: int, context: int, kv_bits: int | None, fus
     return scores + outgrown + plain
 
 
-def vision_bytes(shape: Shape, patches: int, calibration: Calibration = MODELLED) -> int:
-    """Of `patches` computed together, no mask among them: it grows with the patches alone where fused."""
-    scores = 0 if calibration.fused else shape.vision_heads * patches * patches * FLOAT
+def vision_bytes(shape: Shape, patches: int, calibration: Calibration = MODELLED, each: int = 0) -> int:
+    """Of `patches` computed together, no mask among them: it grows with the patches alone where fused.
+
+    each: of them, those of one picture; 0: all are. Attention never crosses pictures.
+    """
+    scores = vision_scores(shape, patches, each or patches, calibration.fused)
     block = int(block_bytes(shape, patches) * calibration.vision)
     return max(block + scores, block // 2 + row_bytes(shape, patches))
+
+
+def vision_scores(shape: Shape, patches: int, each: int, fused: bool) -> int:
+    """Attention's scores between the patches of each picture, which a fused kernel never writes out."""
+    return 0 if fused else shape.vision_heads * patches * each * FLOAT
 
 
 def block_bytes(shape: Shape, patches: int) -> int:
