@@ -11,6 +11,7 @@ import http.server
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,6 +21,7 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
+import pytest
 from asking import ROOT
 from bundle.build import build
 
@@ -42,6 +44,8 @@ PATIENCE = 90  # seconds; a busy machine takes its time over importing Gradio
 
 def make_bundle(folder: Path) -> Path:
     """GLM Chat.app of this project with the stand-in for uv, whose first start brings eight megabytes."""
+    if lacking := [name for name in ("curl", "ps", "awk") if shutil.which(name) is None]:
+        pytest.skip(f"every Mac has {' and '.join(lacking)}, this computer has not")
     stand_in = folder / "uv"
     stand_in.write_text(f"#!{sys.executable}\n{(ROOT / 'tests' / 'stand_in_uv.py').read_text()}")
     app = build(stand_in, folder)

@@ -230,3 +230,20 @@ def test_build_app_from_the_command_line(macs_uv: Path, tmp_path: Path) -> None:
         inside = archive.read("GLM Chat.app/Contents/Helpers/uv")
     assert hashlib.sha256(inside).digest() == hashlib.sha256(macs_uv.read_bytes()).digest()
     assert str(zipped) in done.stdout
+
+
+# --- for those who cloned --------------------------------------------------------------------------------
+
+
+def test_the_command_file_runs_the_app(tmp_path: Path) -> None:
+    """Finder gives its full path and the home folder."""
+    command = [ROOT / "GLM-Chat.command", "ask", "What?", "--model", "fake", "--json"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    assert (done.returncode, done.stderr) == (0, "") and '"answer"' in done.stdout
+
+
+def test_the_command_file_keeps_an_error_to_be_read(tmp_path: Path) -> None:
+    command = [ROOT / "GLM-Chat.command", "ask", "What?", "--image", "none.png", "--model", "fake"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, input="\n")
+    assert done.returncode == 1
+    assert "none.png: there is no such file" in done.stderr and "Press Return" in done.stdout
