@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-_BROKEN = re.compile(r"([^\W\d_]+)[\x02\xad]\n?(\w+)")
+# day-to-day is broken as day-to\x02day: after a hyphen another one is meant
+_BROKEN = re.compile(r"(?<![-\w])([^\W\d_]+)[\x02\xad]\n?(\w+)")
 _WORD = re.compile(r"[^\W\d_]+")
 
 
