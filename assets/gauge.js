@@ -33,7 +33,8 @@
     root.classList.toggle('demo', value.demo);
     if (named) {
       const text = named.firstElementChild;
-      if (text.textContent !== value.model) text.textContent = value.model;
+      text.translate = !value.theirs;
+      if (text.dataset.name !== value.model) text.textContent = text.dataset.name = value.model;
     }
     if (!box) return;
     box.querySelector('.words').textContent = value.words;

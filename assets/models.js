@@ -80,6 +80,7 @@
   }
 
   function fill(parts, value) {
+    parts.title.translate = !value.theirs;
     set(parts.title, value.title);
     set(parts.size, value.size);
     set(parts.licence, value.licence && `Licence: ${value.licence}`);

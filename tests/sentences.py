@@ -15,8 +15,8 @@ import pytest
 from app.blobs import Blobs
 from app.store import Message, Part, Store, back_up, rescue
 from app.transfer import BadImport, Imported, import_file
-from app.ui import acts, messages, sizes
-from mlx_backend import EngineStopped, Progress, Shown, Status
+from app.ui import acts, messages, models, sizes
+from mlx_backend import EngineStopped, Progress, Shown, Status, Transfer
 from mlx_backend.errors import ContextTooLong, ModelMissing, OutOfMemory
 
 
@@ -38,6 +38,9 @@ def produced(store: Store, blobs: Blobs, folder: Path) -> Iterator[str]:
         yield str(EngineStopped(code, doing))
     yield from map(str, (ModelMissing("f"), ModelMissing("f", ["a"]), ModelMissing("f", ["a", "b"])))
     yield from map(str, (OutOfMemory(1, 2), ContextTooLong(1, 2)))
+    fetching = Transfer("fetching", 1, 2)
+    for transfer in (fetching, replace(fetching, speed=1.0), replace(fetching, speed=1.0, seconds_left=9)):
+        yield models._doing(transfer, False)
     yield from refusals(store, blobs, folder)
     picture = Shown("a.png", False, (640, 480), 280, 280, 100)
     video = Shown("a.mp4", True, (640, 480), 280, 280, 100, (0.5, 1.5), 2.0)

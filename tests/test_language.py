@@ -25,8 +25,10 @@ SCRIPT = re.compile(
 )
 # Their text reaches a person in the terminal, which speaks English.
 TERMINAL = ("app/__main__.py", "app/ask.py", "app/backup.py", "app/config.py", "app/migrations.py")
+TERMINAL += ("app/models.py", "app/plan.py")
 ERRORS = {
     "BackendError", "BadDraft", "BadExport", "BadImport", "BadMedia", "Broken", "ModelBroken", "BackupFailed",
+    "Refused",
 }  # fmt: skip
 NAMES = {"GLM Chat", "PingFang SC", "SF Mono"}
 # Raised where no window is: bringing a copy back is a command, and an export that fails is a failed download.

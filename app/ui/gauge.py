@@ -42,6 +42,7 @@ class Gauge:
         used = sum(size for _, size in _parts(status, machine))
         return {
             "model": title(stock.answering),
+            "theirs": stock.answering != "demo" and known(stock.answering) is None,
             "state": status.state,
             "words": f"{used / 1e9:.1f} of {total / 1e9:.1f} GB",
             "parts": [

@@ -93,6 +93,7 @@ def _line(stock: Stock, row: Row, machine: Machine, suits: str) -> dict[str, Any
     return {
         "name": row.name,
         "title": row.title,
+        "theirs": row.published is None,
         "size": _gb(row.size) if row.size else "",
         "licence": row.published.licence if row.published else row.found.licence if row.found else "",
         "page": row.published.page if row.published else "",
