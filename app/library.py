@@ -113,7 +113,9 @@ def _read(
             return None
         store.fail_document(document_id, str(error))
     else:
-        store.finish_document(document_id, read, list(chunks(read.pages, read.title, read.outline)))
+        words = list(chunks(read.pages, f"{name} › {read.title}", read.outline))
+        # by the name that the person gave it: what a file calls itself may be anything
+        store.finish_document(document_id, replace(read, title=name), words)
     return store.document(sha256, READER)
 
 

@@ -144,11 +144,10 @@ def page(
 
 def test_the_words_of_a_page() -> None:
     (words,) = parts([page(1), page(2)], NONCE, first=True)
-    assert isinstance(words, Text) and words.text.endswith(
-        'and do not guess.\n[c0ffee1234 page 1 · "Boats.pdf" · 7 of 310]\n¦ Wood floats.\n¦ \n¦ Iron sinks.\n'
-        '[c0ffee1234 end of 1]\n[c0ffee1234 page 2 · "Boats.pdf" · 8 of 310]\n¦ Wood floats.\n¦ \n¦ Iron sinks.\n'
-        "[c0ffee1234 end of 2]\n\n"
-    )
+    said = "¦ Wood floats.\n¦ \n¦ Iron sinks.\n"
+    one = f'[c0ffee1234 page 1 · "Boats.pdf" · 7 of 310]\n{said}[c0ffee1234 end of 1]\n'
+    two = f'[c0ffee1234 page 2 · "Boats.pdf" · 8 of 310]\n{said}[c0ffee1234 end of 2]\n'
+    assert isinstance(words, Text) and words.text.endswith(f"and do not guess.\n{one}{two}\n")
 
 
 def test_later_pages_come_without_the_rules() -> None:

@@ -73,6 +73,8 @@ def parts(
         words.append(NOTHING)
     if evidence and not first:
         words.append(MORE.format(nonce=nonce))
+    if not words:
+        return ()
     made: list[backend.Part] = []
     for page in evidence:
         words.append(_block(page, nonce))

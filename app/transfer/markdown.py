@@ -54,12 +54,24 @@ def _blocks(node: Node, names: Mapping[str, str]) -> list[str]:
         if part.type in ("text", "box"):  # a box is written in the middle of a sentence
             spoken += part.text
             continue
+        if part.type == "citation":
+            spoken += _quotation(part)
+            continue
         blocks += [contained(spoken), _block(part, names)]
         spoken = ""
     blocks.append(contained(spoken))
     if node.status in ("interrupted", "streaming"):
         blocks.append("*(This answer was not finished.)*")
     return [block for block in blocks if block.strip()]
+
+
+def _quotation(part: Part) -> str:
+    """A quotation of a document in the middle of a sentence, with its place if it was found there."""
+    words, data = _inline(str(part.data.get("words") or "")), part.data
+    if not data.get("verified"):
+        return f" (“{words}”, not found in the documents)"
+    place = _inline(f"{data.get('title')}, {data.get('label') or data.get('page')}")
+    return f" (“{words}”, {place})"
 
 
 def _block(part: Part, names: Mapping[str, str]) -> str:

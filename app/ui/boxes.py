@@ -45,7 +45,7 @@ def _drawn(parts: Sequence[Part], pictures: Sequence[Part]) -> list[dict[str, An
     by_picture: dict[int, list[dict[str, Any]]] = {}
     for part, first in numbered(parts):
         index = int(part.data.get("image", 0))
-        if 0 <= index < len(pictures):
+        if 0 <= index < len(pictures) and pictures[index].sha256:  # not a document's page
             by_picture.setdefault(index, []).extend(
                 {"n": n, "box": list(box), "label": str(part.data.get("label") or "")}
                 for n, box in enumerate(part.data["boxes"], first)

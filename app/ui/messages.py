@@ -10,13 +10,13 @@ screen, and everything here must only ever grow at its end (a change elsewhere r
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from app.answering import Live, Opening
 from app.store import Message, Part
 from app.turn import SELF_INFLICTED
-from app.ui import boxes
+from app.ui import boxes, sources
 from mlx_backend import Progress
 
 Shown = dict[str, Any]  # one message of a gr.Chatbot
@@ -47,8 +47,14 @@ def _hard_spaces(indent: re.Match[str]) -> str:
 def exchanges(path: Sequence[Message], media: str) -> list[Shown]:
     """Finished messages. media: the address that a file's content name is appended to, with a slash."""
     shown: list[Shown] = []
+    evidence: Mapping[str, Any] = {}
     for message in path:
-        shown += question(message, media) if message.role == "user" else answer(message, media)
+        if message.role == "user":
+            shown += question(message, media)
+            evidence = message.evidence
+        else:
+            told = sources.told(message, evidence)
+            shown += [*answer(message, media), *(_note(STOPPED, words) for words in told)]
     return shown
 
 
@@ -116,6 +122,8 @@ def _said(parts: Sequence[Part], media: str, over: bool) -> list[Shown]:
             if not content or content[-1]["type"] != "text":
                 content.append({"type": "text", "text": ""})
             content[-1]["text"] += places.get(id(part), part.text)
+        elif part.type == "citation" and content and content[-1]["type"] == "text":
+            content[-1]["text"] += sources.mark(part, over)
     content = [piece for piece in content if piece["type"] != "text" or piece["text"].strip()]
     return [*thoughts, *([{"role": "assistant", "content": content}] if content else [])]
 

@@ -24,10 +24,15 @@ def given(path: Sequence[Message]) -> Iterator[tuple[Message, list[Part]]]:
     """Each answer with the pictures and videos the model was given for it, in the order it got them."""
     before: list[Part] = []
     for question, answer in zip(path[::2], path[1::2], strict=False):
-        own = [part for part in question.parts if part.sha256 is not None]
+        own = [*_drawn_pages(question), *(p for p in question.parts if p.type in ("image", "video"))]
         yield answer, [*before, *own]
         if not left_out(answer):
             before += own
+
+
+def _drawn_pages(question: Message) -> list[Part]:
+    """Pictures of documents' pages that came with a question; they are no files of their own."""
+    return [Part("image") for *_, picture, _ in question.evidence.get("places", ()) if picture]
 
 
 def seen(path: Sequence[Message]) -> dict[str, dict[str, Any]]:
@@ -48,7 +53,9 @@ def seen(path: Sequence[Message]) -> dict[str, dict[str, Any]]:
 def _told(shown: Sequence[Mapping[str, Any]], files: Sequence[Part], prompt: Any) -> dict[str, Any]:
     kinds = [part.type == "video" for part in files]
     same = kinds == [one["video"] for one in shown]  # else nobody knows which is which
-    sources = [f"/media/{part.sha256}" for part in files] if same else [""] * len(shown)
+    sources = (
+        [f"/media/{part.sha256}" if part.sha256 else "" for part in files] if same else [""] * len(shown)
+    )
     tokens = sum(one["tokens"] for one in shown)
     return {
         "media": [_one(one, source) for one, source in zip(shown, sources, strict=True)],
