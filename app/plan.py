@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -30,6 +31,7 @@ from mlx_backend import (
     ladder,
     largest_context,
     largest_picture,
+    measure_here,
     named,
     plan,
     published_shape,
@@ -51,9 +53,10 @@ Say what fits: every byte of GLM-4.5V on this computer or on any Mac, before any
   ./scripts/run plan --model ~/models/GLM-4.5V     a folder: counted from the headers of its files
   ./scripts/run plan --context 16384 --kv-bits 8   a shorter conversation, keys and values in 8 bits
   ./scripts/run plan --table                       every Mac from 32 to 512 GB
+  ./scripts/run plan --measure                     measure on this Mac what is otherwise modelled, once
 
-Weights and keys and values are exact; what a computation holds for a moment is modelled, and measured once on
-a Mac that has run a model. GB are 1,000,000,000 bytes, GiB 1,073,741,824: the two differ by 7 %.
+Weights and keys and values are exact; what a computation holds for a moment is modelled until it is measured.
+GB are 1,000,000,000 bytes, GiB 1,073,741,824: the two differ by 7 %.
 Exit code 1 says that it does not fit.
 """
 SHOWN_REMEDIES = 4
@@ -78,6 +81,7 @@ def add_plan(commands: Any, form: dict[str, Any]) -> None:
     add("--kv-bits", type=int, choices=(4, 8), help="keep keys and values in so many bits; default: 16")
     add("--chunk", type=_tokens, metavar="TOKENS", help="of a prompt read at once; default: 1024")
     what = command.add_mutually_exclusive_group()
+    what.add_argument("--measure", action="store_true", help="measure here what is otherwise modelled")
     what.add_argument("--table", action="store_true", help="every Mac from 32 to 512 GB")
     add("--json", action="store_true", help="print one JSON object")
     command.set_defaults(command=run)
@@ -100,8 +104,10 @@ def run(options: argparse.Namespace) -> int:
         print(json.dumps(rows()) if options.json else table())
         return 0
     machine = imagined(options.memory) if options.memory else this_machine()
-    calibration = None if options.memory else stored_calibration(data_folder(), machine)
     shape, chosen, alternatives = _model(options.model, machine)
+    if options.measure:
+        return _measure(machine, shape, options)
+    calibration = None if options.memory else stored_calibration(data_folder(), machine, shape)
     patches = largest_picture(find_model(options.model)) if alternatives == () else Setup.patches
     asked = Setup(kv_bits=options.kv_bits, chunk=options.chunk or Setup.chunk, patches=patches)
     found = _plan(shape, chosen, alternatives, machine, calibration, asked, options)
@@ -111,6 +117,22 @@ def run(options: argparse.Namespace) -> int:
     else:
         print("\n".join([*plan_lines(found, shape), "", best_line(recommended, machine)]))
     return 0 if found.fits else 1
+
+
+def _measure(machine: Machine, shape: Shape, options: argparse.Namespace) -> int:
+    folder = find_model(options.model) if options.model and not named(options.model) else None
+    if options.memory or (folder is None and not machine.gpu):
+        raise BackendError(
+            "Only the computer at hand can be measured, and GLM-4.5V only on a Mac. Nothing was measured. "
+            "Name a small checkpoint to try it elsewhere: --model FOLDER."
+        )
+    print("Measuring; this takes from seconds to some minutes.", file=sys.stderr)
+    found = measure_here(data_folder(), machine, shape, folder / "config.json" if folder else None)
+    print(
+        f"Of what was modelled, reading a prompt takes {found.prefill:.0%} and looking at a picture "
+        f"{found.vision:.0%} here. Kept for the next plan."
+    )
+    return 0
 
 
 def _model(name: str | None, machine: Machine) -> tuple[Shape, Weights | None, tuple[Weights, ...]]:
@@ -173,7 +195,8 @@ def plan_lines(found: Plan, shape: Shape) -> Iterator[str]:
     yield f"{_title(found)}, {setup_words(setup)}"
     yield ""
     for item in found.items:
-        yield _line(item.name, item.bytes, "exact" if item.exact else "modelled")
+        guessed = found.moments if item.name.startswith("while") else "modelled"
+        yield _line(item.name, item.bytes, "exact" if item.exact else guessed)
     if machine.gpu:
         yield _line("of it on the GPU", found.metal_peak, f"of {both(found.limit)}")
     yield _line("together", found.process, f"of {both(found.room)}")
@@ -245,6 +268,7 @@ def plan_object(found: Plan, shape: Shape, recommended: Plan | None) -> dict[str
         "fits": found.fits,
         "tight": found.tight,
         "why": found.why,
+        "moments": found.moments,
         "remedies": [
             {"what": r.what, "text": r.text, "risk": r.risk, "command": r.command, "setup": asdict(r.setup)}
             | {"weights": r.weights.name}

@@ -10,7 +10,7 @@ from .budget import (
     plan,
     small,
 )
-from .calibration import store_calibration, stored_calibration
+from .calibration import measure_here, stored_calibration
 from .catalogue import KNOWN, Known, known, unsupported
 from .device import MACS, imagined, this_machine
 from .engine import Engine, EngineLike
@@ -167,13 +167,13 @@ __all__ = [
     "largest_picture",
     "locate",
     "look_at",
+    "measure_here",
     "named",
     "plan",
     "published_shape",
     "shape_of_config",
     "shape_of_folder",
     "small",
-    "store_calibration",
     "stored_calibration",
     "this_machine",
     "unsupported",

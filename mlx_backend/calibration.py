@@ -1,59 +1,81 @@
 """What the probe measured, kept in a small file by chip, MLX version and model.
 
-Knows: the file. Does not know: how it is measured (probe.py), MLX.
+Knows: the file, how the probe is started. Does not know: how it measures (probe.py), MLX.
 """
 
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+import time
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from .errors import BackendError
 from .sizes import Calibration, Machine, Shape
 
 FILE = "calibration.json"
 # A share outside of these was not measured right, whatever the file says.
 SANE = (0.1, 10.0)
+PATIENCE = 900  # seconds
 
 
-def key_of(machine: Machine, shape: Shape | None = None) -> str:
-    """Chip, MLX version, and the model's widths where it is not the published one."""
+def measure_here(home: Path, machine: Machine, shape: Shape, config: Path | None = None) -> Calibration:
+    """Run the probe in a process of its own, keep what it found in `home` and return it.
+
+    config: the config.json of a checkpoint; None: the published one. Takes seconds on a Mac and some GB of
+    memory; on a processor minutes, and only small checkpoints. Raises BackendError where it fails.
+    """
+    command = [sys.executable, "-m", "mlx_backend.probe", str(config or "-")]
+    where = Path(__file__).resolve().parent.parent
+    try:
+        done = subprocess.run(command, cwd=where, capture_output=True, text=True, timeout=PATIENCE)
+        found = _usable(json.loads(done.stdout), "measured here today")
+    except (OSError, subprocess.SubprocessError, ValueError) as error:
+        raise BackendError(f"Measuring failed ({error}). Nothing was kept; estimates are used.") from error
+    if found is None:
+        raise BackendError("Measuring gave no usable number. Nothing was kept; estimates are used.")
+    store_calibration(home, machine, shape, found, time.strftime("%Y-%m-%d"))
+    return found
+
+
+def key_of(machine: Machine, shape: Shape) -> str:
+    """Chip, MLX version and the model's widths: what a moment takes depends on these."""
     try:
         mlx = version("mlx")
     except PackageNotFoundError:
         mlx = "none"
-    widths = f" | {shape.hidden}x{shape.heads}x{shape.experts}x{shape.vision_hidden}" if shape else ""
-    return f"{machine.name} | MLX {mlx}{widths}"
+    widths = f"{shape.hidden}.{shape.heads}.{shape.expert}.{shape.top_k}.{shape.vision_hidden}"
+    return f"{machine.name} | MLX {mlx} | {widths}"
 
 
-def stored_calibration(home: Path, machine: Machine, shape: Shape | None = None) -> Calibration | None:
+def stored_calibration(home: Path, machine: Machine, shape: Shape) -> Calibration | None:
     """What was measured here, or None where nothing usable is stored. Raises nothing."""
     found = _read(home / FILE).get(key_of(machine, shape))
-    if not isinstance(found, dict):
-        return None
-    try:
-        prefill, vision = float(found["prefill"]), float(found["vision"])
-        fused, day = bool(found["fused"]), str(found["day"])
-    except (TypeError, KeyError, ValueError):
-        return None
-    if not all(SANE[0] <= share <= SANE[1] for share in (prefill, vision)):
-        return None
-    return Calibration(prefill, vision, fused, f"measured here on {day}")
+    day = found.get("day") if isinstance(found, dict) else None
+    return _usable(found, f"measured here on {day}")
 
 
-def store_calibration(
-    home: Path, machine: Machine, shape: Shape | None, found: Calibration, day: str
-) -> Path:
+def store_calibration(home: Path, machine: Machine, shape: Shape, found: Calibration, day: str) -> Path:
     """Keep it beside what was measured for other chips, versions and models; returns the file."""
     path = home / FILE
     values = {"prefill": found.prefill, "vision": found.vision, "fused": found.fused, "day": day}
     path.parent.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(_read(path) | {key_of(machine, shape): values}, indent=1)
     fresh = path.with_suffix(".new")
-    fresh.write_text(text, encoding="utf-8")
+    fresh.write_text(json.dumps(_read(path) | {key_of(machine, shape): values}, indent=1), encoding="utf-8")
     fresh.replace(path)
     return path
+
+
+def _usable(found: Any, source: str) -> Calibration | None:
+    try:
+        prefill, vision, fused = float(found["prefill"]), float(found["vision"]), bool(found["fused"])
+    except (TypeError, KeyError, ValueError):
+        return None
+    sane = all(SANE[0] <= share <= SANE[1] for share in (prefill, vision))
+    return Calibration(prefill, vision, fused, source) if sane else None
 
 
 def _read(path: Path) -> dict[str, Any]:

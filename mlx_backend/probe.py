@@ -51,7 +51,7 @@ def _few_layers(config: Config) -> Config:
         num_hidden_layers=LAYERS,
         first_k_dense_replace=0,
         vocab_size=VOCAB,
-        n_routed_experts=max(t.num_experts_per_tok, min(t.n_routed_experts, 16)),
+        n_routed_experts=max(t.num_experts_per_tok, min(t.n_routed_experts, 8)),
     )
     return replace(config, text=text, vision=replace(v, depth=LAYERS), quantization={})
 

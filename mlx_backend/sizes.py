@@ -183,6 +183,7 @@ class Plan:
     peak: what mx.get_peak_memory() should say after the longest request. metal_peak: with MLX's freed
     buffers. process: with all that is not MLX's. limit: for metal_peak. room: for process.
     fits: within both. tight: fits, with less than 5 % of the working set to spare. why: one sentence.
+    moments: where the numbers of what is held for a moment come from.
     """
 
     setup: Setup
@@ -198,6 +199,7 @@ class Plan:
     tight: bool
     why: str
     remedies: tuple[Remedy, ...] = ()
+    moments: str = "modelled"
 
     @property
     def spare(self) -> int:

@@ -140,14 +140,29 @@ def judge(
     share: float = EDGE,
 ) -> Plan:
     """The sum and whether it fits, without remedies."""
-    items = items_of(shape, weights, setup, calibration or (MODELLED if machine.gpu else PROCESSOR))
+    used = calibration or (MODELLED if machine.gpu else PROCESSOR)
+    items = items_of(shape, weights, setup, used)
     peak = sum(item.bytes for item in items[:-2])
     metal, process = peak + items[-2].bytes, peak + items[-2].bytes + items[-1].bytes
     limit = int(machine.working_set * share)
     fits = metal <= limit and process <= machine.room
     tight = fits and metal > int(machine.working_set * COMFORT)
     why = _why(items, metal, process, limit, machine)
-    return Plan(setup, weights, machine, items, peak, metal, process, limit, machine.room, fits, tight, why)
+    return Plan(
+        setup,
+        weights,
+        machine,
+        items,
+        peak,
+        metal,
+        process,
+        limit,
+        machine.room,
+        fits,
+        tight,
+        why,
+        moments=used.source,
+    )
 
 
 def _why(items: Sequence[Item], metal: int, process: int, limit: int, machine: Machine) -> str:

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import io
 import re
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import mlx.core as mx
 import pytest
+from PIL import Image as Pillow
 
+from app.__main__ import main
+from mlx_backend import Done, Image, Message, Request, Sampling, Text
 from mlx_backend.calibration import FILE, key_of, store_calibration, stored_calibration
 from mlx_backend.device import MACS, OBSERVED, imagined, meminfo, this_machine, used_on_mac
 from mlx_backend.published import published_shape
-from mlx_backend.sizes import GIB, Calibration
+from mlx_backend.respond import Responder
+from mlx_backend.sizes import GIB, Calibration, Setup
+from mlx_backend.sums import judge, kv_bytes, looks
+from mlx_backend.weighing import shape_of_folder, weigh_folder
 
 VM_STAT = """\
 Mach Virtual Memory Statistics: (page size of 16384 bytes)
@@ -59,17 +67,65 @@ def test_macs_that_are_not_here(gib: int) -> None:
 
 
 def test_what_was_measured_is_kept_by_chip_version_and_model(tmp_path: Path) -> None:
-    mac, found = imagined(64), Calibration(0.9, 1.2)
-    assert stored_calibration(tmp_path, mac) is None
-    store_calibration(tmp_path, mac, None, found, "2026-11-21")
-    store_calibration(tmp_path, mac, published_shape(), Calibration(0.5, 0.6, fused=False), "2026-11-22")
-    kept = stored_calibration(tmp_path, mac)
+    mac, real, small = imagined(64), published_shape(), replace(published_shape(), hidden=64)
+    assert stored_calibration(tmp_path, mac, real) is None
+    store_calibration(tmp_path, mac, real, Calibration(0.9, 1.2), "2026-11-21")
+    store_calibration(tmp_path, mac, small, Calibration(0.5, 0.6, fused=False), "2026-11-22")
+    kept = stored_calibration(tmp_path, mac, real)
     assert kept == Calibration(0.9, 1.2, source="measured here on 2026-11-21")
-    assert stored_calibration(tmp_path, imagined(96)) is None
-    assert "MLX 0." in key_of(mac)
+    assert stored_calibration(tmp_path, imagined(96), real) is None
+    assert "MLX 0." in key_of(mac, real)
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{", '{"Mac with 64 GB | MLX 0.32.4": {"prefill": 900}}'])
+@pytest.mark.parametrize("text", ["", "[]", "{", '{"KEY": {"prefill": 900}}', '{"KEY": [1]}', '{"KEY": 1}'])
 def test_a_damaged_file_counts_as_nothing_measured(text: str, tmp_path: Path) -> None:
-    (tmp_path / FILE).write_text(text)
-    assert stored_calibration(tmp_path, imagined(64)) is None
+    (tmp_path / FILE).write_text(text.replace("KEY", key_of(imagined(64), published_shape())))
+    assert stored_calibration(tmp_path, imagined(64), published_shape()) is None
+
+
+def test_this_machine_is_measured_for_a_model(
+    tiny_model: Path, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The probe itself, in its own process: afterwards the plan says so."""
+    assert main(["plan", "--measure", "--model", str(tiny_model)]) == 0
+    shape = shape_of_folder(tiny_model, 4)
+    kept = stored_calibration(home, this_machine(), shape)
+    assert kept is not None
+    assert not kept.fused
+    assert 0.5 < kept.prefill < 1.5
+    assert 0.8 < kept.vision < 2
+    main(["plan", "--model", str(tiny_model), "--context", "1000"])
+    assert "measured here on" in capsys.readouterr().out
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="a Mac can")
+def test_what_is_not_here_is_not_measured(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["plan", "--measure"]) == 1
+    assert main(["plan", "--measure", "--memory", "64"]) == 1
+    assert "Nothing was measured" in capsys.readouterr().err
+
+
+def test_a_forecast_of_a_real_request(tiny_model: Path) -> None:
+    """Weights and keys and values to the byte, the peak within 3 % or 2 MB: a cold request, two pictures."""
+    responder = Responder(tiny_model, setup=Setup(chunk=256), force=True)
+    pictures = [Image(png(size), f"{size}.png") for size in (280, 336)]
+    parts = (*pictures, Text("a " * 900))
+    greedy = Sampling(temperature=0)
+    request = Request((Message("user", parts),), sampling=greedy, max_tokens=3, thinking=False)
+    layout = responder.processor.of(request)
+    done = next(event for event in responder.respond(request) if isinstance(event, Done))
+    peak, tokens = mx.get_peak_memory(), len(layout.ids) + done.stats.output_tokens
+    shape, weights = shape_of_folder(tiny_model, 4), weigh_folder(tiny_model, 4)
+    patches, each = looks([item.grids for item in layout.media])
+    seen = sum(h * w for _, h, w in layout.grids) // 4
+    setup = Setup(tokens, None, 256, patches, each, seen, reused=0)
+    found = judge(shape, weights, this_machine(), setup)
+    assert responder.weight_bytes == weights.total
+    assert responder.facts().kv_bytes == kv_bytes(shape, tokens)
+    assert found.peak == pytest.approx(peak, rel=0.03, abs=2e6)
+
+
+def png(side: int) -> bytes:
+    out = io.BytesIO()
+    Pillow.new("RGB", (side, side), "red").save(out, "PNG")
+    return out.getvalue()
