@@ -228,6 +228,7 @@ def test_build_app_from_the_command_line(macs_uv: Path, tmp_path: Path) -> None:
     zipped = tmp_path / f"GLM-Chat-{version_of(ROOT)}-macos-arm64.zip"
     with zipfile.ZipFile(zipped) as archive:
         inside = archive.read("GLM Chat.app/Contents/Helpers/uv")
+        assert b"MIT License" in archive.read("GLM Chat.app/Contents/Resources/licences/uv-LICENSE-MIT")
     assert hashlib.sha256(inside).digest() == hashlib.sha256(macs_uv.read_bytes()).digest()
     assert str(zipped) in done.stdout
 

@@ -80,6 +80,8 @@ def build(uv: Path, out: Path, project: Path = ROOT) -> Path:
     copy(HERE / "launcher", contents / "MacOS" / NAME, runs=True)
     copy(HERE / "uninstall", resources / "uninstall", runs=True)
     copy(uv, contents / "Helpers" / "uv", runs=True)
+    for licence in uv.parent.parent.glob("uv-*.dist-info/licenses/*"):  # where its wheel lays them
+        copy(licence, resources / "licences" / f"uv-{licence.name}")
     return app
 
 
