@@ -66,6 +66,7 @@ class Fit:
 class Guard:
     """Of one loaded or wanted checkpoint. force: nothing is refused.
 
+    layer: bytes of one layer's experts where they are read from disk as they are needed, else 0.
     setup.vision False: the tower is in memory only while pictures are looked at. calibration: None takes the
     model's own numbers for such a machine.
     """
@@ -76,12 +77,16 @@ class Guard:
     calibration: Calibration | None = None
     force: bool = False
     others: Sequence[Weights] = ()
+    layer: int = 0
 
     def load(self, machine: Machine) -> Setup:
         """The setup to load with: the wanted one where it fits as a whole, else one with smaller caches.
 
+        Experts that lie on disk get what is left when keys and values of the whole context have theirs.
         Raises NotEnoughMemory when not even a short conversation fits.
         """
+        if self.layer:
+            return self._streaming(machine)
         if self._judge(machine, self.setup).fits:
             return self.setup
         length, piece = min(LEAST, self.setup.context), min(CHUNKS[-1], self.setup.chunk)
@@ -91,6 +96,18 @@ class Guard:
             raise self._refusal(found, "Loading this model", "Nothing was loaded.", LOAD_ANYWAY)
         careful = small(self.setup)
         return replace(careful, chunk=self.setup.chunk, patches=self.setup.patches)
+
+    def _streaming(self, machine: Machine) -> Setup:
+        """As many experts in memory as fit beside all else; the whole context first, then a short one."""
+        careful = small(self.setup)
+        for setup in (self.setup, careful, replace(careful, context=min(LEAST, careful.context))):
+            found = self._judge(machine, replace(setup, experts_share=self.layer / self.weights.experts))
+            if found.fits:
+                share = (self.layer + found.spare) / self.weights.experts
+                return replace(setup, experts_share=min(setup.experts_share, share))
+        if self.force:
+            return replace(setup, experts_share=self.layer / self.weights.experts)
+        raise self._refusal(found, "Loading this model", "Nothing was loaded.", LOAD_ANYWAY)
 
     def request(self, machine: Machine, needs: Needs) -> Fit:
         """The largest chunk with which it fits. Raises NotEnoughMemory when it does not with the smallest."""

@@ -10,10 +10,18 @@ from pathlib import Path
 
 import mlx.core as mx
 
+from mlx_backend.errors import BackendError
 from mlx_backend.glm.config import read_config
+from mlx_backend.glm.experts import expert_bytes, is_repacked, layer_bytes
 from mlx_backend.guard import Guard, machine_now
 from mlx_backend.sizes import Machine, Setup
 from mlx_backend.weighing import LADDER, shape_of_folder, weigh_config, weigh_folder
+
+NOT_REPACKED = (
+    "{0} is not prepared for slow mode: its experts must lie one by one. Nothing was loaded. Prepare a copy "
+    "with `python -m mlx_backend.glm.experts {0} NEW_FOLDER`; it is as large as the model, and twice as much "
+    "must be free while it is made."
+)
 
 
 def only_dtype() -> str | None:
@@ -37,7 +45,13 @@ def guard_of(folder: Path, setup: Setup, dtype: str | None, force: bool) -> Guar
     weights = weigh_folder(folder, item if dtype else None)
     config = read_config(folder)
     others = [weigh_config(config, recipe, item) for recipe in LADDER if recipe.bits < weights.bits]
-    return Guard(shape_of_folder(folder, item), weights, setup, None, force, others)
+    layer = 0
+    if is_repacked(folder):
+        experts, layer = expert_bytes(folder), layer_bytes(folder)
+        weights = replace(weights, text=weights.text + experts, experts=experts, stacked=True)
+    elif setup.experts_share < 1:
+        raise BackendError(NOT_REPACKED.format(folder))
+    return Guard(shape_of_folder(folder, item), weights, setup, None, force, others, layer)
 
 
 def admit(guard: Guard) -> tuple[Guard, int]:

@@ -112,6 +112,7 @@ class Responder:
             lambda done, total: progress(Progress("load", done, total)),
             tokenizer,
             vision=setup.vision,
+            experts=int(self._guard.weights.experts * setup.experts_share),
         )
         self._prefix = PrefixCache(lambda: self.model.language_model.make_cache(setup.kv_bits))
         self._sight = Sight(self.model, self.processor, folder, dtype, not setup.vision, setup.kept)

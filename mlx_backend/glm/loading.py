@@ -21,6 +21,7 @@ from mlx.utils import tree_flatten
 from mlx_backend.errors import ModelBroken
 from mlx_backend.glm.checkpoint import Tensor, find_tensors
 from mlx_backend.glm.config import Config, TextConfig, read_config
+from mlx_backend.glm.experts import attach, expert_bytes, is_repacked
 from mlx_backend.glm.model import Model
 from mlx_backend.glm.tokenizer import Tokenizer
 from mlx_backend.glm.vision import VisionTower
@@ -46,6 +47,7 @@ def load(
     progress: Callable[[int, int], None] = lambda done, total: None,
     tokenizer: Tokenizer | None = None,
     vision: bool = True,
+    experts: int | None = None,
 ) -> Model:
     """Load a checkpoint of GLM-4.5V: per-expert, fused or stacked experts, plain or quantized.
 
@@ -53,12 +55,15 @@ def load(
     progress: called with bytes of weights in memory so far and in all.
     tokenizer: the folder's, where the caller has read it already; it is not read twice.
     vision: False leaves the vision tower in its files, until load_vision.
+    experts: where they lie one by one on disk, the bytes of them that may be in memory; None: all.
     Raises ModelMissing or ModelBroken, naming the file, before any weight is read where that can be known.
     """
     path = Path(folder)
     tensors = find_tensors(path)
     config = read_config(path)
     model = Model(config, (tokenizer or Tokenizer(path)).control.image)
+    if is_repacked(path):
+        attach(model.language_model, path, config, expert_bytes(path) if experts is None else experts)
     weights = _canonical(_open(tensors), config.text)
     source = _sources(tensors)
     _stack_experts(weights, config.text, path)
