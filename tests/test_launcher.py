@@ -344,6 +344,14 @@ def test_uninstalling_may_take_everything(used: Mac) -> None:
     assert not used.support.exists()
 
 
+def test_models_are_asked_for_by_themselves(used: Mac) -> None:
+    (used.support / "models" / "someone").mkdir(parents=True)
+    assert uninstall(used, "yes\nyes\ndelete\n").returncode == 0
+    assert [path.name for path in used.support.iterdir()] == ["models"]
+    assert uninstall(used, "\nmodels\n\n").returncode == 0
+    assert not (used.support / "models").exists()
+
+
 def test_uninstalling_needs_the_word(used: Mac) -> None:
     before = digest(used.home)
     assert uninstall(used, "\n\n").returncode == 0
