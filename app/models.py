@@ -35,6 +35,7 @@ STATES = {
     "incomplete": "not whole",
 }
 DOING = {
+    "starting": "starting",
     "waiting": "waiting for another download of it",
     "listing": "asking what belongs to it",
     "fetching": "downloading",
@@ -108,6 +109,7 @@ def download(
     if place is None:
         # A download that was begun elsewhere goes on there.
         place = model.folder.parents[1] if model and model.ours else places.own_place(home)
+    _warn(home, repo)
     job = Download(repo, place, endpoint=endpoint, offline=source)
     if to:
         places.remember(home, place)
@@ -117,6 +119,13 @@ def download(
         return 130
     here = places.found(home, str(job.folder))
     return _told(as_json, f"{repo} is here and whole, in {job.folder}.", here)
+
+
+def _warn(home: Path, repo: str) -> None:
+    """A model that this computer cannot run may be meant for another one: said, not refused."""
+    row = next((row for row in rows(home) if row.name == repo), None)
+    if row and row.fit and not row.fit.context:
+        print(f"{repo} does not fit this computer: {row.fit.why} It is downloaded anyway.", file=sys.stderr)
 
 
 def verify(home: Path, name: str, as_json: bool) -> int:

@@ -82,7 +82,7 @@ class Fetching:
         except DownloadFailed as error:
             if error.kind != "missing" or noted is None:
                 raise
-            # The hub no longer has the commit that was begun with: what is here is checked against the new one.
+            # The hub no longer has the commit that was begun with: what is here is checked anew.
             self._complete(self._listed())
 
     def _noted(self) -> Manifest | None:
@@ -218,10 +218,12 @@ class Fetching:
             except Again as error:
                 quiet, before = (0, mark()) if mark() > before else (quiet + 1, before)
                 if quiet >= times:
-                    raise DownloadFailed(
-                        error.kind,
-                        f"{error} It was tried {times} times. What was fetched is kept; try again to go on.",
-                    ) from None
+                    kept = (
+                        "What was fetched is kept; try again to go on."
+                        if self.total
+                        else "Nothing was fetched."
+                    )
+                    raise DownloadFailed(error.kind, f"{error} It was tried {times} times. {kept}") from None
                 self._wait(max(min(error.after, LONGEST_WAIT), self.pause * 2.0 ** min(quiet, 5)))
 
     def _wait(self, seconds: float) -> None:

@@ -36,9 +36,19 @@ from mlx_backend.manifest import MANIFEST, UNFINISHED
 from mlx_backend.remote import SILENCE
 
 Phase = Literal[
-    "new", "waiting", "listing", "fetching", "checking", "retrying", "paused", "done", "cancelled", "failed"
+    "new",
+    "starting",
+    "waiting",
+    "listing",
+    "fetching",
+    "checking",
+    "retrying",
+    "paused",
+    "done",
+    "cancelled",
+    "failed",
 ]
-RUNNING = ("waiting", "listing", "fetching", "checking", "retrying")
+RUNNING = ("starting", "waiting", "listing", "fetching", "checking", "retrying")
 WINDOW = 10.0  # seconds that a speed is taken over
 PATIENCE = 40  # attempts in a row that bring nothing, some 20 minutes: a lost network comes back
 RESERVE = 2_000_000_000  # bytes that stay free: the system, the conversations and a browser need room too
@@ -51,11 +61,11 @@ QUIET = {"HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "HF_HUB_DIS
 class Transfer:
     """How far a job is.
 
-    state: waiting (another process works on the same model), listing (asking the hub), fetching, checking
-    (reading files to compare checksums), retrying (the connection broke; it goes on by itself), paused, and
-    the three ends. done, total: bytes, those of earlier attempts included. speed: bytes per second over the
-    last seconds, 0 where unknown; seconds_left: None where unknown. file: the one worked on now. kind,
-    error: why it failed, as DownloadFailed has it. note: what else a person should know at its end.
+    state: starting, waiting (another process works on the same model), listing (asking the hub), fetching,
+    checking (reading files to compare checksums), retrying (the connection broke; it goes on by itself),
+    paused, and the three ends. done, total: bytes, those of earlier attempts included. speed: bytes per
+    second over the last seconds, 0 where unknown; seconds_left: None where unknown. file: the one in work.
+    kind, error: why it failed, as DownloadFailed has it. note: what else a person should know at its end.
     """
 
     state: Phase = "new"
@@ -107,7 +117,7 @@ class Job:
                 return
             self._ended.clear()
             self._marks.clear()
-            self._now = replace(self._now, state="waiting", kind="", error="", speed=0.0, seconds_left=None)
+            self._now = replace(self._now, state="starting", kind="", error="", speed=0.0, seconds_left=None)
             self._process = _spawn(self.task)
             self._reader = threading.Thread(target=self._read, args=(self._process,), daemon=True)
             self._reader.start()
