@@ -7,6 +7,7 @@ BackendError
 ├── ContextTooLong    the request exceeds the context         .tokens, .limit
 ├── OutOfMemory       predicted or real                       .needed, .available: bytes
 │   └── NotEnoughMemory   refused before it was tried         .items, .remedy
+│       └── ModelTooLarge     a load, which may be forced
 ├── EngineStopped     the worker process is gone              .exit_code, .kind
 └── DownloadFailed    a model could not be fetched or checked .kind
 """
@@ -113,6 +114,10 @@ class NotEnoughMemory(OutOfMemory):
         self.remedy = remedy
 
 
+class ModelTooLarge(NotEnoughMemory):
+    """A load was refused; no question is to blame, and the load may be forced."""
+
+
 def _gb(size: int) -> str:
     """Small sizes in MB, so that two that differ do not read the same."""
     return f"{size / 1e9:.2f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB"
@@ -138,8 +143,8 @@ class EngineStopped(BackendError):
 class DownloadFailed(BackendError):
     """A model could not be fetched, checked or deleted.
 
-    kind: network or busy (again later), refused (by the hub), missing (there), disk (room or rights), damaged (wrong
-    content), unsafe (what the hub says cannot be believed), stopped (the process is gone).
+    kind: network or busy (again later), refused (by the hub), missing (there), disk (room or rights), damaged
+    (wrong content), unsafe (what the hub says cannot be believed), stopped (the process is gone).
     """
 
     def __init__(self, kind: str, message: str) -> None:
