@@ -1,6 +1,6 @@
 """The models while the app runs: which one answers, which is being loaded, what is fetched or checked.
 
-Knows: the list of models (models.py), the jobs under way, how the engine changes its model, what is kept.
+Knows: the list of models (offers.py), the jobs under way, how the engine changes its model, what is kept.
 Does not know: how it is shown (ui/models.py), how bytes come, what fits, Gradio.
 
 Names come from a page: each is looked up in the list before it is used. Nothing here blocks but delete.
@@ -23,6 +23,7 @@ from mlx_backend import (
     BackendError,
     Download,
     Job,
+    Machine,
     Progress,
     Status,
     Transfer,
@@ -67,6 +68,11 @@ class Refused(Exception):
     """What a page asked for was not done; the text is for the person."""
 
 
+def key(row: Row) -> str:
+    """What a page calls a model: its repository where it is a published one, else its folder."""
+    return row.name if row.published or not row.found else str(row.found.folder)
+
+
 class Stock:
     """One per run of the app. answering: the model that answers, named as config.find_model reads it."""
 
@@ -79,8 +85,8 @@ class Stock:
 
     # --- what there is ---------------------------------------------------------------------------------
 
-    def rows(self) -> list[Row]:
-        return rows(self.home)
+    def rows(self, machine: Machine | None = None) -> list[Row]:
+        return rows(self.home, machine)
 
     def transfer(self, name: str) -> Transfer | None:
         """How far what was begun with this model is, or how it ended; None: nothing was."""
@@ -98,8 +104,12 @@ class Stock:
     def status(self) -> Status:
         return self._engine.status()
 
+    def answers(self, row: Row) -> bool:
+        """Whether this is the model that answers."""
+        return self.answering == key(row)
+
     def _row(self, name: object) -> Row:
-        row = next((row for row in self.rows() if row.name == name), None)
+        row = next((row for row in self.rows() if key(row) == name), None)
         if row is None:
             raise Refused("This model is not in the list any more. Open the list again.")
         return row
@@ -112,11 +122,11 @@ class Stock:
         if row.unsupported or (row.published is None and not (row.found and row.found.ours)):
             raise Refused(row.unsupported or "Only models of the list can be downloaded here.")
         with self._lock:
-            job = self._jobs.get(row.name)
+            job = self._jobs.get(key(row))
             if not isinstance(job, Download) or job.progress.over:
                 ours = row.found and row.found.ours
                 place = row.found.folder.parents[1] if row.found and ours else places.own_place(self.home)
-                self._jobs[row.name] = job = Download(row.name, place)
+                self._jobs[key(row)] = job = Download(row.name, place)
         job.start()
 
     def pause(self, name: object) -> None:
@@ -135,20 +145,20 @@ class Stock:
         if row.found is None or row.found.state != "whole":
             raise Refused(f"{row.title} is not whole, so there is nothing to verify yet. Download it first.")
         with self._lock:
-            if (job := self._jobs.get(row.name)) and job.progress.running:
+            if (job := self._jobs.get(key(row))) and job.progress.running:
                 raise Refused(f"{row.title} is in use by a download or a check. Wait until it ends.")
-            self._jobs[row.name] = Verification(row.found.folder)
-        self._jobs[row.name].start()
+            self._jobs[key(row)] = job = Verification(row.found.folder)
+        job.start()
 
     def delete(self, name: object) -> int:
         """Returns the bytes that are free again. Raises Refused or BackendError."""
         row = self._row(name)
-        under_way = self.switch is not None and self.switch.under_way and self.switch.name == row.name
-        if row.name == self.answering or under_way:
+        under_way = self.switch is not None and self.switch.under_way and self.switch.name == key(row)
+        if self.answers(row) or under_way:
             raise Refused(f"{row.title} answers now. Choose another model first, then delete it.")
         if row.found is None:
             raise Refused(f"{row.title} is not on this computer. Nothing was deleted.")
-        self.cancel(row.name)
+        self.cancel(key(row))
         return delete_model(row.found.folder)
 
     def add(self, folder: object) -> str:
@@ -193,7 +203,7 @@ class Stock:
             places.usable(row.found)
         except BackendError as error:
             raise Refused(str(error)) from error
-        return row.title, row.name if row.published else str(row.found.folder), row.found.folder
+        return row.title, key(row), row.found.folder
 
     def _load(self, name: str, kept: str, folder: Path, force: bool) -> None:
         before = self._engine.status().model
@@ -201,16 +211,23 @@ class Stock:
             for progress in self._engine.load(folder, force=force):
                 self._follow(progress)
             self.answering = kept
-            self.switch = replace(self.switch or Switch(name), state="done")
-            choose(self.home, kept)
+            self.switch = Switch(name, "done", words=self._kept(kept))
         except NotEnoughMemory as error:
             self.switch = Switch(name, "refused", words=str(error))
         except BackendError as error:
             self.switch = Switch(name, "failed", words=str(error))
             self._back_to(before)
-        except Exception as error:
+        except Exception:
+            self.switch = Switch(name, "failed", words="Something unexpected went wrong. It is in the log.")
             log.exception("a model was not chosen")
-            self.switch = Switch(name, "failed", words=f"It was not kept for the next start: {error}.")
+
+    def _kept(self, name: str) -> str:
+        """What is to be told where it cannot be kept for the next start."""
+        try:
+            choose(self.home, name)
+        except OSError as error:
+            return f"It answers now, but could not be kept for the next start: {error.strerror}."
+        return ""
 
     def _follow(self, progress: Progress) -> None:
         if self.switch is not None and progress.stage == "load":

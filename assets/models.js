@@ -108,7 +108,7 @@
     if (key === shown) return;
     shown = key;
     change.replaceChildren();
-    if (!now || now.state === 'done') return;
+    if (!now || (now.state === 'done' && !now.words)) return;
     const words = make('p'), bar = make('div', 'bar');
     if (now.state === 'waiting' || now.state === 'loading') {
       words.textContent = now.state === 'loading' ? `Loading ${title}: ${Math.round(100 * now.share)} %` : `${title} is loaded as soon as the answer under way has ended…`;

@@ -7,34 +7,16 @@ Does not know: Gradio, how a model is fetched or loaded (stock.py), how memory i
 from __future__ import annotations
 
 import shutil
-from dataclasses import replace
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from app.models import duration
 from app.offers import Row
-from app.stock import DEMO, Stock
-from mlx_backend import (
-    BackendError,
-    Machine,
-    Setup,
-    Shape,
-    Transfer,
-    Weights,
-    best,
-    judge,
-    ladder,
-    largest_context,
-    named,
-    published_shape,
-    shape_of_folder,
-    small,
-    weigh_folder,
-)
+from app.stock import DEMO, Stock, key
+from mlx_backend import Machine, Transfer
 
-LEAST = 2048  # tokens: a shorter conversation is of no use
 DOING = {
+    "starting": "Beginning",
     "waiting": "Waiting for another download of it",
     "listing": "Asking the hub what belongs to it",
     "fetching": "Downloading",
@@ -52,11 +34,9 @@ def value(stock: Stock, machine: Machine, told: str = "") -> dict[str, Any]:
     A line: {name, title, size, licence, page, why, fits, words, best, state, answers, folder, share, doing,
     can: [what may be asked for]}.
     """
-    choice = best(published_shape(), ladder(), machine)
-    suits = choice.weights.name if choice else ""
     switch = stock.switch
     return {
-        "lines": [_demo(stock), *(_line(stock, row, machine, suits) for row in stock.rows())],
+        "lines": [_demo(stock), *(_line(stock, row, machine) for row in stock.rows(machine))],
         "switch": None
         if switch is None
         else {
@@ -84,14 +64,14 @@ def _demo(stock: Stock) -> dict[str, Any]:
     }
 
 
-def _line(stock: Stock, row: Row, machine: Machine, suits: str) -> dict[str, Any]:
-    transfer = stock.transfer(row.name)
+def _line(stock: Stock, row: Row, machine: Machine) -> dict[str, Any]:
+    name = key(row)
+    transfer = stock.transfer(name)
     state = row.found.state if row.found else "absent"
-    fits, words = _fits(row, machine) if not row.unsupported else ("no", row.unsupported)
-    answers = stock.answering in (row.name, str(row.found.folder) if row.found else row.name)
-    bits = row.published.bits if row.published else 0
+    fits, words = _fits(row, machine)
+    answers = stock.answers(row)
     return {
-        "name": row.name,
+        "name": name,
         "title": row.title,
         "theirs": row.published is None,
         "size": _gb(row.size) if row.size else "",
@@ -100,11 +80,11 @@ def _line(stock: Stock, row: Row, machine: Machine, suits: str) -> dict[str, Any
         "unsupported": bool(row.unsupported),
         "fits": fits,
         "words": words,
-        "best": bool(bits) and suits == f"{bits}-bit" and not row.unsupported,
+        "best": row.fit is not None and row.fit.recommended,
         "state": state,
         "answers": answers,
         "folder": str(row.found.folder) if row.found and state == "whole" else "",
-        "doing": _doing(transfer, stock.is_checked(row.name)) if transfer else _left_over(row),
+        "doing": _doing(transfer, stock.is_checked(name)) if transfer else _left_over(row),
         "share": _share(transfer, row),
         "error": transfer.error if transfer and transfer.state == "failed" else "",
         "can": _can(row, state, answers, transfer),
@@ -113,16 +93,21 @@ def _line(stock: Stock, row: Row, machine: Machine, suits: str) -> dict[str, Any
 
 def _can(row: Row, state: str, answers: bool, transfer: Transfer | None) -> list[str]:
     if row.unsupported:
-        return ["delete"] if row.found else []
+        return ["delete"] if row.found and (row.found.ours or row.found.cached) else []
     if transfer and transfer.running:
         return ["pause", "cancel"]
     if transfer and transfer.state == "paused":
         return ["resume", "cancel"]
-    if state == "whole":
-        return ["verify"] if answers else ["choose", "verify", "delete"]
     ours = row.found is not None and row.found.ours
+    if state == "whole":
+        theirs = not ours and not (
+            row.found and row.found.cached
+        )  # a folder of somebody's own stays as it is
+        return ([] if answers else ["choose"]) + (
+            [] if theirs else ["verify"] if answers else ["verify", "delete"]
+        )
     fetch = ["resume" if ours else "download"] if row.published or ours else []
-    return fetch + (["delete"] if row.found else [])
+    return fetch + (["delete"] if ours else [])
 
 
 # --- words -----------------------------------------------------------------------------------------------
@@ -163,34 +148,14 @@ def _share(now: Transfer | None, row: Row) -> float:
 
 def _fits(row: Row, machine: Machine) -> tuple[str, str]:
     """yes, some or no, and the sentence."""
-    sizes = _sizes(row)
-    if sizes is None:
+    if row.unsupported:
+        return "no", row.unsupported
+    if row.fit is None:
         return "", ""
-    shape, weights = sizes
-    whole = judge(shape, weights, machine, replace(Setup(), context=shape.max_context))
-    if whole.fits:
-        return "yes", f"Fits, with the longest conversation of {shape.max_context:,} tokens."
-    setup = small(Setup())
-    most = largest_context(shape, weights, machine, setup)
-    if most >= min(LEAST, shape.max_context):
-        return "some", f"Fits conversations of up to {most:,} tokens."
-    least = judge(shape, weights, machine, replace(setup, context=LEAST))
-    return "no", f"Does not fit: it needs {_gb(least.metal_peak)}, and {_gb(least.limit)} may be used."
-
-
-def _sizes(row: Row) -> tuple[Shape, Weights] | None:
-    if row.published:
-        weights = named(f"{row.published.bits}-bit")
-        return (published_shape(), weights) if weights else None
-    return _measured(row.found.folder) if row.found and row.found.state == "whole" else None
-
-
-@lru_cache(maxsize=64)
-def _measured(folder: Path) -> tuple[Shape, Weights] | None:
-    try:
-        return shape_of_folder(folder), weigh_folder(folder)
-    except (BackendError, OSError):
-        return None
+    if not row.fit.context:
+        most = min(machine.working_set, machine.room)
+        return "no", f"Does not fit: its weights take {_gb(row.size)}, and {_gb(most)} may be used."
+    return "some" if row.fit.small else "yes", f"Fits conversations of up to {row.fit.context:,} tokens."
 
 
 def _free(home: Path) -> int:

@@ -1,0 +1,201 @@
+"""The models while the app runs: the real list, real folders and jobs, a scripted engine."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from asking import until
+
+from app import places
+from app.chosen import choose, chosen
+from app.config import DEMO_MODEL, Config, default_model, startable
+from app.stock import DEMO, Refused, Stock
+from app.ui import models
+from app.ui.gauge import Gauge
+from mlx_backend import (
+    BackendError,
+    FakeEngine,
+    Machine,
+    ModelBroken,
+    Progress,
+    Setup,
+    imagined,
+    this_machine,
+)
+from mlx_backend.errors import NotEnoughMemory
+
+GB = 10**9
+
+
+class Picky(FakeEngine):
+    """Refuses a folder called large unless forced, and fails with one called broken."""
+
+    loaded: list[str]
+
+    def load(self, model: Path, setup: Setup = Setup(), force: bool = False) -> Iterator[Progress]:  # noqa: B008
+        if model.name == "broken":
+            raise ModelBroken(str(model / "config.json"), "cannot be read.")
+        if model.name == "large" and not force:
+            raise NotEnoughMemory(
+                "Loading this model", 90 * GB, 20 * GB, [("weights", 88 * GB)], "Kept.", "Less."
+            )
+        self.loaded = [*getattr(self, "loaded", []), model.name]
+        yield from super().load(model)
+
+
+@pytest.fixture
+def engine() -> Iterator[Picky]:
+    with Picky() as engine:
+        list(engine.load(DEMO_MODEL))
+        yield engine
+
+
+@pytest.fixture
+def stock(home: Path, engine: Picky) -> Stock:
+    home.mkdir()
+    return Stock(home, engine, DEMO)
+
+
+def model(folder: Path) -> Path:
+    """A whole checkpoint of somebody's own."""
+    shutil.copytree(DEMO_MODEL, folder)
+    return folder
+
+
+def settled(stock: Stock) -> str:
+    until(lambda: stock.switch and not stock.switch.under_way)
+    assert stock.switch is not None
+    return stock.switch.state
+
+
+def test_a_local_folder_is_found_chosen_and_remembered(stock: Stock, home: Path, tmp_path: Path) -> None:
+    folder = model(tmp_path / "my own")
+    assert stock.add(str(folder)) == "my own"
+    stock.choose(str(folder))
+    assert settled(stock) == "done"
+    assert stock.answering == str(folder) and not stock.is_demo
+    assert (chosen(home), default_model()) == (str(folder), str(folder))
+    line = next(line for line in models.value(stock, imagined(64))["lines"] if line["title"] == "my own")
+    assert line["answers"] and line["can"] == [] and line["fits"] == "yes"
+    with pytest.raises(Refused, match="answers now"):
+        stock.delete(str(folder))
+    stock.choose(DEMO)
+    assert settled(stock) == "done" and stock.is_demo and chosen(home) == DEMO
+
+
+@pytest.mark.parametrize(
+    ("folder", "said"),
+    [
+        ("", "whole path"),
+        ("relative/path", "whole path"),
+        ("/no/such/folder", "no folder"),
+        ("/proc/self", "No GLM-4.5V"),
+    ],
+)
+def test_a_folder_without_a_model_is_refused_in_words(stock: Stock, folder: str, said: str) -> None:
+    with pytest.raises(Refused, match=said):
+        stock.add(folder)
+    assert places.remembered(stock.home) == []
+
+
+@pytest.mark.parametrize("name", [None, "", 7, "../../etc", "/etc", "org/unknown", ["demo"], {"a": 1}])
+def test_a_name_that_is_not_in_the_list_does_nothing(stock: Stock, name: object) -> None:
+    for act in (stock.download, stock.verify, stock.delete, stock.choose):
+        with pytest.raises(Refused):
+            act(name)
+    stock.pause(name)
+    stock.cancel(name)
+    assert stock.switch is None and stock.is_demo
+
+
+def test_what_does_not_fit_is_refused_until_it_is_forced(stock: Stock, engine: Picky, tmp_path: Path) -> None:
+    large = str(model(tmp_path / "large"))
+    stock.add(large)
+    stock.choose(large)
+    assert settled(stock) == "refused" and stock.is_demo
+    assert stock.switch is not None and "90.00 GB" in stock.switch.words
+    assert chosen(stock.home) == ""
+    stock.choose(large, force=True)
+    assert settled(stock) == "done" and engine.loaded[-1] == "large"
+
+
+def test_after_a_load_that_failed_the_one_before_answers_on(
+    stock: Stock, engine: Picky, tmp_path: Path
+) -> None:
+    broken = str(model(tmp_path / "broken"))
+    stock.add(broken)
+    stock.choose(broken)
+    assert settled(stock) == "failed"
+    until(lambda: engine.loaded == [DEMO_MODEL.name, DEMO_MODEL.name])
+    assert stock.is_demo and stock.switch is not None and "cannot be read" in stock.switch.words
+
+
+def test_half_a_model_is_not_loaded(stock: Stock, tmp_path: Path) -> None:
+    folder = model(tmp_path / "half")
+    stock.add(str(folder))
+    next(folder.glob("*.safetensors")).unlink()
+    with pytest.raises(Refused, match="missing"):
+        stock.choose(str(folder))
+    assert stock.switch is None
+
+
+def test_glm_46v_is_shown_with_its_reason_and_nothing_can_be_done(stock: Stock) -> None:
+    line = next(line for line in models.value(stock, imagined(128))["lines"] if "4.6V" in line["name"])
+    assert line["unsupported"] and line["can"] == [] and "nobody has proven" in line["words"]
+    for act in (stock.download, stock.choose):
+        with pytest.raises(Refused, match="nobody has proven"):
+            act(line["name"])
+
+
+@pytest.mark.parametrize(
+    ("memory", "best"), [(32, ""), (64, "3-bit"), (96, "4-bit"), (128, "6-bit"), (256, "8-bit")]
+)
+def test_one_model_is_marked_as_the_best(stock: Stock, memory: int, best: str) -> None:
+    lines = models.value(stock, imagined(memory))["lines"]
+    assert [line["name"] for line in lines if line.get("best")] == (
+        [f"mlx-community/GLM-4.5V-{best.replace('-', '')}"] if best else []
+    )
+    for line in lines:
+        assert line["fits"] != "no" or line.get("unsupported") or "Does not fit" in line["words"]
+
+
+# --- the next start -----------------------------------------------------------------------------------------
+
+
+def test_a_chosen_model_whose_disk_is_gone_gives_way_to_the_demo(home: Path, tmp_path: Path) -> None:
+    home.mkdir()
+    choose(home, str(tmp_path / "unplugged" / "model"))
+    config = startable(Config())
+    assert config.is_demo and "The demo model answers until" in config.told
+    with pytest.raises(BackendError):
+        startable(Config(model=str(tmp_path / "named on the command line")))
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{", json.dumps({"model": 7}), json.dumps({"other": "x"})])
+def test_a_file_that_cannot_be_read_chooses_nothing(home: Path, content: str) -> None:
+    home.mkdir()
+    (home / "model.json").write_text(content)
+    assert chosen(home) == "" and default_model() == DEMO
+
+
+# --- the gauge ----------------------------------------------------------------------------------------------
+
+
+def test_the_gauge_adds_up(stock: Stock) -> None:
+    value = Gauge(stock).value()
+    assert value["demo"] and value["model"] == "Demo model" and value["state"] == "idle"
+    total = sum(part["share"] for part in value["parts"])
+    machine: Machine = this_machine()
+    assert f"{total * machine.physical / GB:.1f} of" in value["words"] and 0 < total <= 1.01
+    assert value["words"].endswith(f"of {machine.physical / GB:.1f} GB")
+    assert [part["name"] for part in value["parts"]] == [
+        "Weights",
+        "Conversation",
+        "Working",
+        "Cache",
+        "Other programs",
+    ]
