@@ -29,6 +29,7 @@ from mlx_backend import (
     Sampling,
     Text,
     Video,
+    use_calibration,
 )
 
 from .config import PORT, Config, default_model, find_model, log_folder, startable
@@ -281,6 +282,7 @@ def _doctor(options: argparse.Namespace) -> int:
 def _engine(config: Config) -> EngineLike:
     if config.model == "fake":
         return FakeEngine(delay=0.02)
+    use_calibration(config.home)
     return Engine(find_model(config.model), log=config.worker_log)
 
 

@@ -10,7 +10,7 @@ from .budget import (
     plan,
     small,
 )
-from .calibration import measure_here, stored_calibration
+from .calibration import measure_here, stored_calibration, use_calibration
 from .catalogue import KNOWN, Known, known, unsupported
 from .device import MACS, imagined, this_machine
 from .engine import Engine, EngineLike
@@ -22,6 +22,7 @@ from .errors import (
     EngineStopped,
     ModelBroken,
     ModelMissing,
+    ModelTooLarge,
     NotEnoughMemory,
     OutOfMemory,
 )
@@ -120,6 +121,7 @@ __all__ = [
     "Message",
     "ModelBroken",
     "ModelMissing",
+    "ModelTooLarge",
     "NotEnoughMemory",
     "OutOfMemory",
     "Part",
@@ -177,6 +179,7 @@ __all__ = [
     "stored_calibration",
     "this_machine",
     "unsupported",
+    "use_calibration",
     "weigh_config",
     "weigh_folder",
     "weigh_headers",

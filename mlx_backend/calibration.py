@@ -6,6 +6,7 @@ Knows: the file, how the probe is started. Does not know: how it measures (probe
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -17,6 +18,8 @@ from .errors import BackendError
 from .sizes import Calibration, Machine, Shape
 
 FILE = "calibration.json"
+# Names the folder of the file to the worker, which knows nothing of the app's folders.
+FOLDER = "GLM_CHAT_CALIBRATION"
 # A share outside of these was not measured right, whatever the file says.
 SANE = (0.1, 10.0)
 PATIENCE = 900  # seconds
@@ -56,6 +59,17 @@ def stored_calibration(home: Path, machine: Machine, shape: Shape) -> Calibratio
     found = _read(home / FILE).get(key_of(machine, shape))
     day = found.get("day") if isinstance(found, dict) else None
     return _usable(found, f"measured here on {day}")
+
+
+def use_calibration(home: Path) -> None:
+    """Workers that are started from now on plan with what is stored in `home`."""
+    os.environ[FOLDER] = str(home)
+
+
+def calibration_in_use(machine: Machine, shape: Shape) -> Calibration | None:
+    """What this process was told to plan with, or None."""
+    home = os.environ.get(FOLDER)
+    return stored_calibration(Path(home), machine, shape) if home else None
 
 
 def store_calibration(home: Path, machine: Machine, shape: Shape, found: Calibration, day: str) -> Path:

@@ -10,18 +10,13 @@ from pathlib import Path
 
 import mlx.core as mx
 
+from mlx_backend.calibration import calibration_in_use
 from mlx_backend.errors import BackendError
 from mlx_backend.glm.config import read_config
 from mlx_backend.glm.experts import expert_bytes, is_repacked, layer_bytes
 from mlx_backend.guard import Guard, machine_now
 from mlx_backend.sizes import Machine, Setup
 from mlx_backend.weighing import LADDER, shape_of_folder, weigh_config, weigh_folder
-
-NOT_REPACKED = (
-    "{0} is not prepared for slow mode: its experts must lie one by one. Nothing was loaded. Prepare a copy "
-    "with `python -m mlx_backend.glm.experts {0} NEW_FOLDER`; it is as large as the model, and twice as much "
-    "must be free while it is made."
-)
 
 
 def only_dtype() -> str | None:
@@ -50,8 +45,13 @@ def guard_of(folder: Path, setup: Setup, dtype: str | None, force: bool) -> Guar
         experts, layer = expert_bytes(folder), layer_bytes(folder)
         weights = replace(weights, text=weights.text + experts, experts=experts, stacked=True)
     elif setup.experts_share < 1:
-        raise BackendError(NOT_REPACKED.format(folder))
-    return Guard(shape_of_folder(folder, item), weights, setup, None, force, others, layer)
+        raise BackendError(
+            f"{folder} is not prepared for slow mode: its experts must lie one by one. Nothing was loaded. "
+            f"Prepare a copy with `python -m mlx_backend.glm.experts {folder} NEW_FOLDER`; it is as large as "
+            "the model, and twice as much must be free while it is made."
+        )
+    shape = shape_of_folder(folder, item)
+    return Guard(shape, weights, setup, calibration_in_use(machine(), shape), force, others, layer)
 
 
 def admit(guard: Guard) -> tuple[Guard, int]:

@@ -96,28 +96,45 @@ CASES = (
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--only", default="", help="cases whose label holds this text")
+    parser.add_argument(
+        "--keep", type=Path, metavar="FILE", help="results so far; a run that was cut goes on"
+    )
     parser.add_argument("--one", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.one:
         print(json.dumps(run(*json.loads(options.one))))
         return
     with tempfile.TemporaryDirectory() as folder:
-        found = list(measured(Path(folder), [case for case in CASES if options.only in case.label]))
-    summary(found)
+        cases = [case for case in CASES if options.only in case.label]
+        summary(list(measured(Path(folder), cases, options.keep)))
 
 
-def measured(folder: Path, cases: list[Case]) -> Iterator[dict[str, Any]]:
+def measured(folder: Path, cases: list[Case], keep: Path | None) -> Iterator[dict[str, Any]]:
     probed: dict[str, Calibration] = {}
-    print(f"{'':52}{'tokens':>7}{'weights':>9}{'KV':>7}{'forecast':>10}{'peak':>9}{'off':>8}{'':>7}   (MB)")
-    for case in cases:
-        model = checkpoint(folder, case.size, case.bits)
-        if case.size not in probed:
-            probed[case.size] = probe(checkpoint(folder, case.size, 0))
-        start = time.perf_counter()
-        found = child("--one", json.dumps([str(model), asdict(case), asdict(probed[case.size])]))
-        found |= {"label": case.label, "seconds": time.perf_counter() - start}
+    before = kept(keep)
+    print(f"{'':52}{'tokens':>7}{'weights':>9}{'KV':>7}{'forecast':>10}{'peak':>9}{'off':>8}{'':>8}   (MB)")
+    for number, case in enumerate(cases):
+        name = f"{number} {case.label}"
+        if (found := before.get(name)) is None:
+            if case.size not in probed:
+                probed[case.size] = probe(checkpoint(folder, case.size, 0))
+            found = one(checkpoint(folder, case.size, case.bits), case, probed[case.size])
+            if keep:
+                with keep.open("a", encoding="utf-8") as file:
+                    file.write(json.dumps({"name": name, **found}) + "\n")
         show(found)
         yield found
+
+
+def kept(keep: Path | None) -> dict[str, dict[str, Any]]:
+    lines = keep.read_text(encoding="utf-8").splitlines() if keep and keep.exists() else []
+    return {found.pop("name"): found for found in map(json.loads, lines)}
+
+
+def one(model: Path, case: Case, probed: Calibration) -> dict[str, Any]:
+    start = time.perf_counter()
+    found = child("--one", json.dumps([str(model), asdict(case), asdict(probed)]))
+    return found | {"label": case.label, "seconds": time.perf_counter() - start}
 
 
 def checkpoint(folder: Path, size: str, bits: int) -> Path:

@@ -14,8 +14,16 @@ from PIL import Image as Pillow
 
 from app.__main__ import main
 from mlx_backend import Done, Image, Message, Request, Sampling, Text
-from mlx_backend.calibration import FILE, key_of, store_calibration, stored_calibration
+from mlx_backend.calibration import (
+    FILE,
+    FOLDER,
+    key_of,
+    store_calibration,
+    stored_calibration,
+    use_calibration,
+)
 from mlx_backend.device import MACS, OBSERVED, imagined, meminfo, this_machine, used_on_mac
+from mlx_backend.limits import guard_of, machine
 from mlx_backend.published import published_shape
 from mlx_backend.respond import Responder
 from mlx_backend.sizes import GIB, Calibration, Setup
@@ -37,12 +45,12 @@ Pages occupied by compressor:            100000.
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_this_computer_is_asked_live() -> None:
-    machine = this_machine(mx.device_info())
+    here = this_machine(mx.device_info())
     told = dict(re.findall(r"^(\w+):\s+(\d+) kB$", Path("/proc/meminfo").read_text(), re.MULTILINE))
-    assert machine.physical <= int(told["MemTotal"]) * 1024
-    assert 0 < machine.others < machine.physical
-    assert not machine.gpu
-    assert machine.name
+    assert here.physical <= int(told["MemTotal"]) * 1024
+    assert 0 < here.others < here.physical
+    assert not here.gpu
+    assert here.name
     assert this_machine(ours=2**60).others == 0
 
 
@@ -96,6 +104,19 @@ def test_this_machine_is_measured_for_a_model(
     assert 0.8 < kept.vision < 2
     main(["plan", "--model", str(tiny_model), "--context", "1000"])
     assert "measured here on" in capsys.readouterr().out
+
+
+def test_the_worker_plans_with_what_was_measured(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shape, found = shape_of_folder(tiny_model, 4), Calibration(0.7, 1.1, fused=False)
+    monkeypatch.delenv(FOLDER, raising=False)
+    assert guard_of(tiny_model, Setup(), "float32", False).calibration is None
+    store_calibration(tmp_path, machine(), shape, found, "2026-11-21")
+    monkeypatch.setenv(FOLDER, "")  # so that it is put back after this test
+    use_calibration(tmp_path)
+    kept = replace(found, source="measured here on 2026-11-21")
+    assert guard_of(tiny_model, Setup(), "float32", False).calibration == kept
 
 
 @pytest.mark.skipif(sys.platform == "darwin", reason="a Mac can")
