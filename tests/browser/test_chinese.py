@@ -82,9 +82,11 @@ def test_an_empty_window(page: Page, picture: Path) -> None:
     expect(page.get_by_text("今天看点什么？")).to_be_visible()
     assert english(page) == []
     page.get_by_role("button", name="选取模型").click()
-    expect(page.locator("#choose")).to_be_visible()
-    assert english(page) == []
+    expect(page.locator(".models .model").first).to_be_visible(timeout=SOON)
+    assert english(page, "huggingface.co", "/Volumes/Disk/GLM-4.5V-4bit", "GLM-4.6V", "MIT") == []
     page.keyboard.press("Escape")
+    page.locator(".gauge summary").click()
+    assert english(page) == []
     page.focus("#box textarea")
     page.keyboard.press("Enter")
     expect(page.locator("#notice")).to_contain_text("还没有可发送的内容", timeout=SOON)

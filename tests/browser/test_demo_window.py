@@ -154,7 +154,7 @@ def test_choosing_a_model_is_explained_and_escape_closes_only_that(app: Any, ope
     expect(page.locator("#latest")).to_contain_text("word5", timeout=20_000)
     page.locator("#demo-model button").focus()
     page.keyboard.press("Enter")
-    expect(page.get_by_role("dialog")).to_contain_text("./scripts/run serve --model FOLDER")
+    expect(page.get_by_role("dialog")).to_contain_text("GLM-4.5V, 4 bits")
     page.keyboard.press("Escape")
     expect(page.get_by_role("dialog")).to_be_hidden()
     expect(page.locator("#latest")).to_contain_text("the end.", timeout=30_000)  # nobody stopped it
