@@ -180,6 +180,12 @@ def m005_documents(db: sqlite_utils.Database) -> None:
     db.execute("alter table conversations add column nonce text")
 
 
+@migrations()
+def m006_predicted(db: sqlite_utils.Database) -> None:
+    # What the planner says of the memory an answer took, beside peak_bytes. NULL: an older app did not say.
+    db.execute("alter table turns add column predicted_bytes integer")
+
+
 def _keep_in_step(db: sqlite_utils.Database, table: str) -> None:
     """Triggers that write a table's terms into its index `table_fts`."""
     new = f"insert into {table}_fts(rowid, terms) values (new.id, new.terms);"
@@ -191,7 +197,7 @@ def _keep_in_step(db: sqlite_utils.Database, table: str) -> None:
 _FTS_NEW = "insert into search_fts(rowid, terms) values (new.id, new.terms);"
 _FTS_OLD = "insert into search_fts(search_fts, rowid, terms) values ('delete', old.id, old.terms);"
 
-KNOWN = 5  # how many migrations stand above; a test counts them
+KNOWN = 6  # how many migrations stand above; a test counts them
 
 
 def bring_up_to_date(db: sqlite_utils.Database, file: Path) -> None:

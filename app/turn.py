@@ -37,7 +37,10 @@ log = logging.getLogger(__name__)
 CHECKPOINT_SECONDS = 0.5  # 0.03 ms each: what a crash can take is half a second of words
 RETRY_SECONDS = 2.0  # until an answer that the disk had no room for is tried again
 # A question that failed for what it holds would fail again with every later one: it is left out from then on.
-SELF_INFLICTED = (backend.BadMedia.__name__, backend.ContextTooLong.__name__, backend.OutOfMemory.__name__)
+SELF_INFLICTED = tuple(
+    kind.__name__
+    for kind in (backend.BadMedia, backend.ContextTooLong, backend.OutOfMemory, backend.NotEnoughMemory)
+)
 UNEXPECTED = (
     "Something went wrong inside GLM Chat. What was answered so far is kept, and the details are in the log. "
     "Ask again; if it happens again, restart the app."

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 
 from .budget import first_change, small
 from .device import this_machine
-from .errors import NotEnoughMemory
+from .errors import ModelTooLarge, NotEnoughMemory
 from .sizes import CHUNKS, OVERHEAD, STEP, Calibration, Machine, Plan, Setup, Shape, Weights
 from .sums import judge, largest_context, together
 
@@ -28,6 +28,12 @@ LEAST = 2048
 UNWIRED_SHARE, UNWIRED = 0.15, 8 * 10**9
 
 Grid = tuple[int, int, int]
+Refusal = tuple[str, int, int, Sequence[tuple[str, int]], str, str]  # the arguments of NotEnoughMemory
+
+NOTHING_HELPS = "Close other programs, choose a smaller model, or start a new, shorter conversation."
+ANYWAY = " It can be loaded anyway, but then this computer may become very slow, freeze or restart."
+LOADING = ("Loading this model", "Nothing was loaded.", ANYWAY)
+ASKING = ("This conversation", "Nothing was computed and nothing is lost.", "")
 
 
 def machine_now(facts: Mapping[str, object], held: int = 0) -> Machine:
@@ -93,7 +99,7 @@ class Guard:
         short = replace(self.setup, context=length, chunk=piece, patches=0, picture_tokens=0)
         found = self._judge(machine, small(short))
         if not (found.fits or self.force):
-            raise self._refusal(found, "Loading this model", "Nothing was loaded.", LOAD_ANYWAY)
+            raise ModelTooLarge(*self._refusal(found, LOADING))
         careful = small(self.setup)
         return replace(careful, chunk=self.setup.chunk, patches=self.setup.patches)
 
@@ -107,7 +113,7 @@ class Guard:
                 return replace(setup, experts_share=min(setup.experts_share, share))
         if self.force:
             return replace(setup, experts_share=self.layer / self.weights.experts)
-        raise self._refusal(found, "Loading this model", "Nothing was loaded.", LOAD_ANYWAY)
+        raise ModelTooLarge(*self._refusal(found, LOADING))
 
     def request(self, machine: Machine, needs: Needs) -> Fit:
         """The largest chunk with which it fits. Raises NotEnoughMemory when it does not with the smallest."""
@@ -120,7 +126,7 @@ class Guard:
                 return Fit(chunk, max(most, needs.prompt + STEP))
         if self.force:
             return Fit(chunk, most)
-        raise self._refusal(found, "This conversation", "Nothing was computed and nothing is lost.", "")
+        raise NotEnoughMemory(*self._refusal(found, ASKING))
 
     def limit(self, machine: Machine) -> int:
         """Bytes that may be held, by whichever bound is nearer."""
@@ -171,15 +177,13 @@ class Guard:
         seeing = judge(self.shape, whole, machine, before, self.calibration)
         return max(seeing, reading, key=lambda plan: plan.metal_peak)
 
-    def _refusal(self, found: Plan, what: str, kept: str, anyway: str) -> NotEnoughMemory:
+    def _refusal(self, found: Plan, words: tuple[str, str, str]) -> Refusal:
+        """What the errors say; words: what it is, what became of it, what may be done all the same."""
         by_gpu = found.metal_peak > found.limit
         needed, limit = (found.metal_peak, found.limit) if by_gpu else (found.process, found.room)
         counted = found.items[:-1] if by_gpu else found.items  # the last one is Python's, not the GPU's
         items = sorted(((item.name, item.bytes) for item in counted), key=lambda item: -item[1])
         change = first_change(self.shape, found, self.calibration, self.others)
         remedy = f"What would help: {change.text}." if change else NOTHING_HELPS
-        return NotEnoughMemory(what, needed, limit, items, kept, f"{remedy}{anyway}")
-
-
-NOTHING_HELPS = "Close other programs, choose a smaller model, or start a new, shorter conversation."
-LOAD_ANYWAY = " It can be loaded anyway, but then this computer may become very slow, freeze or restart."
+        what, kept, anyway = words
+        return what, needed, limit, items, kept, f"{remedy}{anyway}"

@@ -17,7 +17,8 @@ from app.store import Message, Part, Store, back_up, rescue
 from app.transfer import BadImport, Imported, import_file
 from app.ui import acts, messages, models, sizes
 from mlx_backend import EngineStopped, Progress, Shown, Status, Transfer
-from mlx_backend.errors import ContextTooLong, ModelMissing, OutOfMemory
+from mlx_backend.errors import ContextTooLong, ModelMissing, NotEnoughMemory, OutOfMemory
+from mlx_backend.guard import ASKING, LOADING, NOTHING_HELPS
 
 
 def produced(store: Store, blobs: Blobs, folder: Path) -> Iterator[str]:
@@ -32,12 +33,17 @@ def produced(store: Store, blobs: Blobs, folder: Path) -> Iterator[str]:
     for cached in (0, 3):
         answer = Message("1", "assistant", "complete", (), stats={**stats, "cached_tokens": cached})
         yield from acts.cost(answer).split(" · ")
+    answer = Message("1", "assistant", "complete", (), stats={**stats, "peak_bytes": 1, "predicted_bytes": 2})
+    yield acts.cost(answer).split(" · ")[-1]
     yield str(Imported(1, 1, ("x",), 1, True))
     yield str(Imported(2, 2, ("x",), 2))
     for code, doing in ((-9, "answering"), (-9, ""), (1, ""), (1, "starting")):
         yield str(EngineStopped(code, doing))
     yield from map(str, (ModelMissing("f"), ModelMissing("f", ["a"]), ModelMissing("f", ["a", "b"])))
     yield from map(str, (OutOfMemory(1, 2), ContextTooLong(1, 2)))
+    for what, kept, anyway in (LOADING, ASKING):
+        for remedy in ("What would help: x.", NOTHING_HELPS):
+            yield str(NotEnoughMemory(what, 2, 1, [("x", 1)], kept, remedy + anyway))
     fetching = Transfer("fetching", 1, 2)
     for transfer in (fetching, replace(fetching, speed=1.0), replace(fetching, speed=1.0, seconds_left=9)):
         yield models._doing(transfer, False)

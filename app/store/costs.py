@@ -12,7 +12,7 @@ from typing import Any
 
 STATS = (
     "prompt_tokens", "cached_tokens", "reasoning_tokens", "output_tokens", "first_token_seconds",
-    "prefill_rate", "decode_rate", "peak_bytes",
+    "prefill_rate", "decode_rate", "peak_bytes", "predicted_bytes",
 )  # fmt: skip
 SAW = "saw"  # a list of what was shown, kept as JSON
 COLUMNS = (*STATS, SAW)

@@ -65,6 +65,10 @@ def cost(answer: Message) -> str:
             f", {stats.get('cached_tokens', 0):,.0f} of them reused" if stats.get("cached_tokens") else ""
         )
         words.append(f"read {stats['prompt_tokens']:,.0f}{reused}")
+    if stats.get("peak_bytes") and stats.get("predicted_bytes"):
+        words.append(
+            f"memory {stats['peak_bytes'] / 1e9:.2f} GB of {stats['predicted_bytes'] / 1e9:.2f} GB planned"
+        )
     return " · ".join(words)
 
 
