@@ -7,6 +7,7 @@ Does not know: how bytes are fetched or checked (mlx_backend/hub.py), argparse, 
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 import time
 from dataclasses import asdict
@@ -24,6 +25,7 @@ from mlx_backend import (
     Transfer,
     Verification,
     delete_model,
+    known,
     unsupported,
 )
 
@@ -100,6 +102,8 @@ def download(
     source: Path | None = None,
 ) -> int:
     """Fetch a model, or go on with one; nothing is fetched that is here already."""
+    if published := known(repo):
+        repo = published.repo  # as it is spelled
     if reason := unsupported(repo):
         raise DownloadFailed("missing", f"{repo} was not downloaded: {reason}")
     model = places.found(home, repo) if "/" in repo else None
@@ -189,6 +193,7 @@ class _Screen:
     def show(self, now: Transfer) -> None:
         line = f"{self._name}: {progress_line(now)}"
         if self._terminal:
+            line = line[: shutil.get_terminal_size().columns - 1]
             print("\r" + line.ljust(self._width), end="", file=self._out, flush=True)
             self._width = len(line)
         elif now.state != self._state or time.monotonic() > self._next:

@@ -35,6 +35,7 @@ from mlx_backend.remote import Again, Remote
 from mlx_backend.verify import verify
 
 LISTING = 6  # attempts to get the list: a person waits to hear whether the hub can be reached
+NOTHING = "Nothing was fetched. Check the network, then try again."
 LONGEST_WAIT = 60.0  # seconds, whatever the hub asks for
 EVERY = 0.2  # seconds between reports
 
@@ -109,6 +110,11 @@ class Fetching:
         for file in plan.files:
             if not (self.aside / file.name).exists():
                 self._fetch(plan, file)
+        if missing := notes.lacking_by_itself(self.aside):
+            raise DownloadFailed(
+                "missing",
+                f"{self.repo} is not whole where it comes from: {', '.join(missing[:3])}. It is not used.",
+            )
         notes.write(self.aside, replace(plan, damaged=()))
         self._publish(plan)
 
@@ -172,15 +178,12 @@ class Fetching:
             self.have[file.name] = 0
         raise DownloadFailed(
             "damaged",
-            f"{file.name} came twice with a wrong checksum from {self.source.endpoint}. It was "
-            f"thrown away, and the "
-            "model is not used. The rest is kept; try again later or from another mirror.",
+            f"{file.name} came twice with a wrong checksum from {self.source.endpoint}. It was thrown away, "
+            "and the model is not used. The rest is kept; try again later or from another mirror.",
         )
 
     def _receive(self, plan: Manifest, file: File, part: Path) -> None:
-        """Until the part has the size of the file: ask for what is missing, as often as it brings
-        something.
-        """
+        """Until the part has the size of the file: ask for what is missing, while that brings something."""
         with part.open("ab") as out:
             if out.tell() > file.size:
                 out.truncate(0)
@@ -208,8 +211,9 @@ class Fetching:
             raise Again("network", f"{self.source.endpoint} ended the connection without sending anything.")
 
     def _patiently(self, ask: Callable[[], T], times: int, mark: Callable[[], int] = lambda: 0) -> T:
-        """Ask again, after growing waits, until it works or brought nothing so many times. mark: what is
-        there.
+        """Ask again, after growing waits, until it works or brought nothing `times` times.
+
+        mark: a number that grows with what it brings.
         """
         quiet, before = 0, mark()
         while True:
@@ -218,11 +222,7 @@ class Fetching:
             except Again as error:
                 quiet, before = (0, mark()) if mark() > before else (quiet + 1, before)
                 if quiet >= times:
-                    kept = (
-                        "What was fetched is kept; try again to go on."
-                        if self.total
-                        else "Nothing was fetched."
-                    )
+                    kept = "What was fetched is kept; try again to go on." if self.total else NOTHING
                     raise DownloadFailed(error.kind, f"{error} It was tried {times} times. {kept}") from None
                 self._wait(max(min(error.after, LONGEST_WAIT), self.pause * 2.0 ** min(quiet, 5)))
 

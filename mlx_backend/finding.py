@@ -11,6 +11,7 @@ import os
 import shutil
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -97,9 +98,10 @@ def find_models(places: Sequence[Path], cache: Path | None = None) -> list[Found
             if (real := folder.resolve()) not in seen:
                 seen.add(real)
                 parts = folder.relative_to(place).parts
-                model = look_at(folder, "/".join(parts) if len(parts) == 2 else folder.name)
-                key = (place, model.name) if model.ours else real
-                found[key] = _joined(found.get(key), model)
+                with suppress(OSError):  # a download that ends renames its folder; the disk may be pulled out
+                    model = look_at(folder, "/".join(parts) if len(parts) == 2 else folder.name)
+                    key = (place, model.name) if model.ours else real
+                    found[key] = _joined(found.get(key), model)
     for folder in _snapshots(cache) if cache else ():
         if folder.resolve() not in seen:
             found[folder] = _cached(folder)
@@ -121,13 +123,15 @@ def locate(repo: str, places: Sequence[Path], cache: Path | None = None) -> Foun
 
 def look_at(folder: Path, name: str = "") -> Found:
     """One folder. name: what it is called where it has no note of ours."""
-    missing = tuple(notes.lacking(folder))
+    # Asked before what is missing: a download that ends just now must not look like a damaged model.
+    unfinished, noted = (folder / UNFINISHED).exists(), (folder / MANIFEST).exists()
     note = notes.read(folder, UNFINISHED) or notes.read(folder)
+    missing = tuple(notes.lacking(folder))
     state: State = "incomplete" if missing else "whole"
-    if missing and (folder / UNFINISHED).exists():
+    if missing and unfinished:
         state = "damaged" if note and note.damaged and folder.parent.name != ASIDE else "unfinished"
         missing = note.damaged if note and state == "damaged" else missing
-    elif missing and (folder / MANIFEST).exists():
+    elif missing and noted:
         state = "damaged"  # it was whole once
     size = _size(folder)
     if note is None:
@@ -173,5 +177,9 @@ def _cached(folder: Path) -> Found:
 
 def _size(folder: Path) -> int:
     """Bytes of the model's files there, partial ones included."""
-    files = (path for path in folder.iterdir() if notes.wanted(path.name.removesuffix(".part")))
-    return sum(path.stat().st_size for path in files if path.is_file())
+    total = 0
+    for path in folder.iterdir():
+        if notes.wanted(path.name.removesuffix(".part")):
+            with suppress(FileNotFoundError):  # renamed just now
+                total += path.stat().st_size
+    return total

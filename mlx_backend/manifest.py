@@ -149,6 +149,11 @@ def lacking(folder: Path) -> list[str]:
     if (folder / MANIFEST).exists():
         held = read(folder)
         return [f.name for f in held.files if not _there(folder, f)] if held else [MANIFEST]
+    return lacking_by_itself(folder)
+
+
+def lacking_by_itself(folder: Path) -> list[str]:
+    """The same without any note: what its own index and headers say is not there."""
     absent = [name for name in ("config.json", "tokenizer.json") if not (folder / name).is_file()]
     return absent + _weights_lacking(folder)
 

@@ -258,6 +258,13 @@ def test_a_repository_without_a_model_is_said(hub: Hub, place: Path) -> None:
     assert_not_taken_as_whole(place)
 
 
+def test_a_repository_that_lacks_a_shard_of_its_index_is_no_model(hub: Hub, place: Path) -> None:
+    del hub.files[SHARDS[1]]
+    done = ended(job(hub, place))
+    assert (done.kind, SHARDS[1] in done.error) == ("missing", True)
+    assert_not_taken_as_whole(place)
+
+
 # --- what goes wrong on the way --------------------------------------------------------------------------
 
 
@@ -691,6 +698,19 @@ def test_a_note_that_cannot_be_believed_makes_no_model(hub: Hub, place: Path) ->
     for damage in ("", "[]", "{}", json.dumps({**said, "files": []}), json.dumps({**said, "repo": "../x"})):
         note.write_text(damage)
         assert_not_taken_as_whole(place)
+
+
+def test_looking_while_a_download_ends_never_fails(hub: Hub, place: Path) -> None:
+    """Folders and files are renamed while the window looks: what it sees is half, whole or nothing."""
+    hub.pace = 0.001
+    downloads = [job(hub, place / str(number)) for number in range(3)]
+    for download in downloads:
+        download.start()
+    states = set()
+    while not all(download.progress.over for download in downloads):
+        states |= {found.state for number in range(3) for found in find_models([place / str(number)])}
+    assert [download.progress.state for download in downloads] == ["done"] * 3
+    assert states <= {"unfinished", "whole"}
 
 
 # --- verify and delete -----------------------------------------------------------------------------------
