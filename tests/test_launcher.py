@@ -43,6 +43,7 @@ def opens(address: str) -> bool:
 
 @pytest.mark.slow
 def test_first_run_second_click_quit_and_a_start_without_network(mac: Mac) -> None:
+    mac.shell = ["bash", "--posix"] if shutil.which("bash") else []  # what sh is on a Mac
     assert mac.opened() == 0
     splash = str(mac.support / "splash.html")
     assert mac.calls("open") == [[splash]]
