@@ -14,8 +14,8 @@ import zlib
 from pathlib import Path
 
 from .items import Refusal
+from .kind import ENTRIES
 
-ENTRIES = 10_000
 UNPACKED = 500_000_000  # bytes of all entries together
 RATIO = 200  # unpacked to packed; text rarely gets beyond 20
 FREE = 5_000_000  # bytes that may be packed however well: an empty sheet of a million rows is small

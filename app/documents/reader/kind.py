@@ -14,6 +14,10 @@ from pathlib import Path
 from .encoding import decoded
 from .items import Refusal
 
+ENTRIES = (
+    10_000  # of an archive, and bytes of the list of them: ZipFile reads it whole, in the app's process too
+)
+DIRECTORY = 8 << 20
 HEAD = 64 << 10  # bytes that decide; PDF allows its mark within the first 1024
 _PICTURES = (b"\x89PNG\r\n", b"\xff\xd8\xff", b"GIF8", b"II*\0", b"MM\0*", b"BM")
 _FOREIGN = (  # first bytes, and what the person is told the file is
@@ -98,6 +102,10 @@ def _is_picture(head: bytes) -> bool:
 
 def _of_archive(path: Path) -> str:
     try:
+        with path.open("rb") as file:
+            end = zipfile._EndRecData(file)  # type: ignore[attr-defined]
+            if end is not None and (end[4] > ENTRIES or end[5] > DIRECTORY):
+                raise Refusal("bomb", f"{end[4]:,} files in it, more than any document needs")
         with zipfile.ZipFile(path) as archive:
             names = set(archive.namelist())
     except (zipfile.BadZipFile, NotImplementedError, ValueError, OSError) as error:
