@@ -40,6 +40,9 @@ from mlx_backend import (
     Request,
     Sampling,
     Text,
+    best,
+    ladder,
+    published_shape,
     this_machine,
 )
 
@@ -220,7 +223,13 @@ def _memory(config: Config) -> Iterator[Finding]:
         "others": machine.others,
         "source": machine.source,
     }
-    yield Finding("memory", "ok", words, "", facts)
+    choice = best(published_shape(), ladder(), machine)
+    if choice is None:
+        change = "No GLM-4.5V fits as it is; ./scripts/run plan says what would make one fit."
+        yield Finding("memory", "warning", words, change, {**facts, "best": ""})
+    else:
+        words += f"; the best GLM-4.5V here is {choice.weights.name}"
+        yield Finding("memory", "ok", words, "", {**facts, "best": choice.weights.name})
 
 
 def _disk(config: Config) -> Iterator[Finding]:
