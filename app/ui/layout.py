@@ -98,7 +98,7 @@ def theme() -> gr.themes.Base:
     )
 
 
-STYLES = ("app.css", "composer.css", "saw.css", "history.css", "models.css")  # each overrides those before it
+STYLES = ("app.css", "composer.css", "saw.css", "history.css", "models.css", "touch.css")  # later wins
 SCRIPTS = ("page.js", "places.js", "links.js", "seek.js", "saw.js", "gauge.js", "models.js", "language.js")
 
 
@@ -110,7 +110,9 @@ def head() -> str:
     chinese = (ASSETS / "chinese.json").read_text(encoding="utf-8")
     scripts = [f"window.chinese = {chinese};"]
     scripts += [(ASSETS / name).read_text(encoding="utf-8") for name in SCRIPTS]
-    return "".join(f"<script>{script}</script>" for script in scripts)
+    # once more as it is: Gradio keeps rules under @media to what lies inside its own frame, and menus do not
+    touch = (ASSETS / "touch.css").read_text(encoding="utf-8")
+    return f"<style>{touch}</style>" + "".join(f"<script>{script}</script>" for script in scripts)
 
 
 def build() -> Page:
