@@ -1,0 +1,212 @@
+"""How fast and how well PDFs are read, beside pypdf and pdfplumber in the same run: ./scripts/bench documents
+
+Knows: manuals of Debian packages where they are installed, PDFs made here with a known truth.
+Does not know: how files are read; retrieval.
+
+Every reading is a process of its own, timed with the parser's import; memory is the largest of that process
+and its children. GLM Chat's figures are of the whole road: the child's start, its lines, the words mended.
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import gzip
+import json
+import random
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+
+MANUALS = Path("/usr/share/doc")
+READERS = ("GLM Chat", "pypdf", "pdfplumber")
+WORDS = [
+    "river",
+    "stone",
+    "market",
+    "copper",
+    "orbit",
+    "signal",
+    "garden",
+    "lantern",
+    "harbor",
+    "timber",
+    "candle",
+]
+HAN = "港口费用由管理局决定所有的船都要付每年一次不得拖延超过三十天的加收百分之五"
+KANA = "港の料金はすべての船に適用されます支払いは年に一度で三十日を過ぎると加算されます"
+SLOWEST = 600  # seconds; pdfplumber takes minutes for a long manual
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A file to read. truth: its words in reading order, empty where nobody knows them; or a table's rows."""
+
+    name: str
+    file: Path
+    truth: tuple[str, ...] = ()
+    rows: tuple[str, ...] = ()
+
+
+def by_glm_chat(file: Path) -> list[str]:
+    from app.documents.reading import read
+
+    return [page.text for page in read(file).pages]
+
+
+def by_pypdf(file: Path) -> list[str]:
+    import pypdf
+
+    return [page.extract_text() for page in pypdf.PdfReader(file).pages]
+
+
+def by_pdfplumber(file: Path) -> list[str]:
+    import pdfplumber
+
+    texts = []
+    with pdfplumber.open(file) as document:
+        for page in document.pages:
+            texts.append(page.extract_text() or "")
+            page.close()
+    return texts
+
+
+def one(reader: str, file: Path) -> None:
+    """Read a file and say how that went, as one line of JSON: the measured process."""
+    began = time.perf_counter()
+    texts = {"GLM Chat": by_glm_chat, "pypdf": by_pypdf, "pdfplumber": by_pdfplumber}[reader](file)
+    seconds = time.perf_counter() - began
+    unit = 1024 if sys.platform == "linux" else 1
+    peak = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    print(json.dumps({"seconds": seconds, "peak": peak * unit, "texts": texts}))
+
+
+def measured(reader: str, file: Path) -> dict[str, object] | None:
+    """The same in a process of its own; None where the reader fails or takes too long."""
+    command = [sys.executable, __file__, "--one", reader, str(file)]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=SLOWEST)
+        found: dict[str, object] = json.loads(done.stdout.splitlines()[-1])
+    except (subprocess.TimeoutExpired, ValueError, IndexError):
+        return None
+    return found
+
+
+def samples(folder: Path, long: int) -> Iterator[Sample]:
+    for file in sorted([*MANUALS.glob("*/*.pdf.gz"), *MANUALS.glob("*/*.pdf")]):
+        target = folder / file.name.removesuffix(".gz")
+        target.write_bytes(gzip.decompress(file.read_bytes()) if file.suffix == ".gz" else file.read_bytes())
+        yield Sample(file.name.removesuffix(".gz"), target)
+    yield from made(folder, long)
+
+
+def made(folder: Path, long: int) -> Iterator[Sample]:
+    """PDFs whose truth is known, because they are made here."""
+    import papers
+
+    chance = random.Random(1)
+    columns, truth = papers.Paper(), []
+    for number in range(6):
+        sides = [
+            [f"P{number}{side}{n:02d} " + " ".join(chance.sample(WORDS, 5)) for n in range(45)]
+            for side in "LR"
+        ]
+        columns.page(papers.lines(sides[0], left=50) + b"\n" + papers.lines(sides[1], left=320))
+        truth += sides[0] + sides[1]
+    yield _sample(folder, "made: two columns", columns.bytes(), tuple(" ".join(truth).split()))
+    rows = [
+        (f"Region-{n}", f"{chance.randint(100, 999)}.{n:02d}", f"{chance.randint(1, 60)}%") for n in range(26)
+    ]
+    table = papers.Paper()
+    table.page(b"\n".join(papers.lines([row[at] for row in rows], left=60 + 150 * at) for at in range(3)))
+    yield _sample(folder, "made: a table", table.bytes(), rows=tuple(" ".join(row) for row in rows))
+    yield _sample(folder, "made: a scan", papers.scanned())
+    for name, letters in (("Chinese", HAN), ("Japanese", KANA)):
+        lines = ["".join(chance.choices(letters, k=30)) for _ in range(35 * 40)]
+        pages = [lines[at : at + 35] for at in range(0, len(lines), 35)]
+        yield _sample(folder, f"made: {name}", papers.pdf(pages), tuple("".join(lines)))
+    text = [[" ".join(chance.choices(WORDS, k=14)) for _ in range(40)] for _ in range(long)]
+    yield _sample(folder, f"made: {long:,} pages", papers.pdf(text), ())
+
+
+def _sample(
+    folder: Path, name: str, content: bytes, truth: tuple[str, ...] = (), rows: tuple[str, ...] = ()
+) -> Sample:
+    file = folder / f"{name.replace(' ', '-').replace(':', '')}.pdf"
+    file.write_bytes(content)
+    return Sample(name, file, truth, rows)
+
+
+def quality(sample: Sample, texts: list[str]) -> str:
+    """What came through of the truth: words in order, or rows in one piece."""
+    joined = "\n".join(texts)
+    if sample.rows:
+        flat = " ".join(joined.split())
+        return f"{sum(row in flat for row in sample.rows)} of {len(sample.rows)} rows whole"
+    if not sample.truth:
+        return ""
+    words = list("".join(joined.split())) if len(sample.truth[0]) == 1 else joined.split()
+    if len(words) > 5000:  # comparing is quadratic: by runs of eight
+        want, have = (_runs(words_) for words_ in (list(sample.truth), words))
+        return f"{len(want & have) / len(want):.3f} of the text"
+    order = difflib.SequenceMatcher(None, sample.truth, words, autojunk=False).ratio()
+    return f"{order:.3f} in reading order"
+
+
+def _runs(letters: list[str]) -> set[str]:
+    return {"".join(letters[at : at + 8]) for at in range(len(letters) - 7)}
+
+
+def main() -> None:
+    cli = argparse.ArgumentParser(description=__doc__)
+    cli.add_argument("--one", nargs=2, metavar=("READER", "FILE"), help=argparse.SUPPRESS)
+    cli.add_argument("--only", default="", help="files whose name holds this")
+    cli.add_argument("--pages", type=int, default=1000, help="of the long document that is made")
+    arguments = cli.parse_args()
+    if arguments.one:
+        one(arguments.one[0], Path(arguments.one[1]))
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        compare([s for s in samples(Path(folder), arguments.pages) if arguments.only in s.name])
+
+
+def compare(wanted: list[Sample]) -> None:
+    print(f"{'':<28}{'':<12}{'pages':>6}{'seconds':>9}{'pages/s':>9}{'MB':>6}{'times':>7}")
+    times: dict[str, list[float]] = {reader: [] for reader in READERS[1:]}
+    for sample in wanted:
+        ours = 0.0
+        for reader in READERS:
+            found = measured(reader, sample.file)
+            if found is None:
+                print(
+                    f"{sample.name if not ours else '':<28}{reader:<12} failed, or took over {SLOWEST} s",
+                    flush=True,
+                )
+                continue
+            texts, seconds, peak = found["texts"], float(str(found["seconds"])), int(str(found["peak"]))
+            assert isinstance(texts, list)
+            name, ours = ("", ours) if ours else (sample.name, seconds)
+            if reader in times:
+                times[reader].append(seconds / ours)
+            print(
+                f"{name[:27]:<28}{reader:<12}{len(texts):>6}{seconds:>9.2f}{len(texts) / seconds:>9.0f}"
+                f"{peak / 1e6:>6.0f}{seconds / ours:>7.1f}  {quality(sample, texts)}",
+                flush=True,
+            )
+    for reader, shares in times.items():
+        if shares:
+            middle = statistics.median(shares)
+            print(f"{reader} takes {middle:.1f} times as long (median of {len(shares)} files)")
+
+
+if __name__ == "__main__":
+    main()
