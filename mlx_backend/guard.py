@@ -18,7 +18,7 @@ from .budget import first_change, small
 from .device import this_machine
 from .errors import ModelTooLarge, NotEnoughMemory
 from .sizes import CHUNKS, OVERHEAD, STEP, Calibration, Machine, Plan, Setup, Shape, Weights
-from .sums import judge, largest_context, together
+from .sums import judge, largest_context, looks
 
 LIMIT = "GLM_CHAT_MEMORY_LIMIT"
 # Tokens. A model that has no room for so short a conversation is of no use.
@@ -50,13 +50,13 @@ class Needs:
     """What a request asks of the memory. Tokens and bytes.
 
     prompt: the whole. reused: of it, what was computed before. room: positions that keys and values have room
-    for already. pictures: grids of those that must be looked at. kept: vectors of pictures in memory.
+    for already. pictures: grids of each picture or video that must be looked at. kept: vectors in memory.
     """
 
     prompt: int
     reused: int = 0
     room: int = 0
-    pictures: Sequence[Grid] = ()
+    pictures: Sequence[Sequence[Grid]] = ()
     kept: int = 0
 
 
@@ -156,15 +156,17 @@ class Guard:
         """The moment that takes most: while looking at the pictures, or while reading."""
         context = max(tokens, needs.room)
         tokens_kept = needs.kept // (self.shape.hidden * self.shape.item)
-        area = self.shape.merge**2
+        patches, each = looks(needs.pictures)
+        new = sum(h * w for grids in needs.pictures for _, h, w in grids) // self.shape.merge**2
         setup = replace(
             self.setup,
             vision=True,
             context=context,
             chunk=max(1, min(chunk, needs.prompt - needs.reused)),
             reused=needs.reused,
-            patches=together(needs.pictures),
-            picture_tokens=tokens_kept + sum(h * w for _, h, w in needs.pictures) // area,
+            patches=patches,
+            picture=each,
+            picture_tokens=tokens_kept + new,
         )
         whole = replace(self.weights, stacked=True)  # stacking is over
         if self.setup.vision:

@@ -43,10 +43,10 @@ class Sight:
         """Drop the kept vectors."""
         self.kept = FeatureCache(self.kept.limit)
 
-    def unseen(self, layout: Layout, reused: int) -> Sequence[Grid]:
-        """Grids of the pictures that the tower must look at."""
+    def unseen(self, layout: Layout, reused: int) -> list[Sequence[Grid]]:
+        """Grids of each picture or video that the tower must look at."""
         needed = self._needed(layout, reused)
-        return [grid for item in needed if tuple(item.names) not in self.kept for grid in item.grids]
+        return [item.grids for item in needed if tuple(item.names) not in self.kept]
 
     def see(
         self, layout: Layout, reused: int, most: int | None, cancelled: Callable[[], bool]

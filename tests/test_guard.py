@@ -120,13 +120,13 @@ def test_an_answer_may_grow_as_far_as_memory_goes(guard: Guard) -> None:
 
 def test_a_late_tower_counts_only_while_it_looks(guard: Guard) -> None:
     late = replace(guard, setup=replace(guard.setup, vision=False))
-    here, picture = machine(GB * 64), Needs(9000, pictures=[(1, 4, 4)])
+    here, picture = machine(GB * 64), Needs(9000, pictures=[[(1, 4, 4)]])
     assert (
         guard.peak(here, Needs(9000), 64, 9000) - late.peak(here, Needs(9000), 64, 9000)
         == guard.weights.vision
     )
     assert guard.peak(here, picture, 64, 9000) - late.peak(here, picture, 64, 9000) == guard.weights.vision
-    looking = Needs(100, pictures=[(1, 100, 100)])
+    looking = Needs(100, pictures=[[(1, 100, 100)]])
     assert late.peak(here, looking, 64, 100) > guard.weights.total
 
 
