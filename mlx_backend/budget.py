@@ -6,6 +6,7 @@ Does not know: how the sum is made (sums.py), files, configs, MLX.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
@@ -33,6 +34,8 @@ from .sums import DEFAULT, judge, kv_bytes, kv_bytes_per_token, kv_tokens, large
 
 # Tokens. A shorter conversation is not worth having to change several things.
 LEAST_CONTEXT = 4096
+# Slow mode: tokens of a conversation, and the share of experts in memory below which it is hopeless.
+SLOW_CONTEXT, SLOW_LEAST = 8192, 0.1
 
 __all__ = [
     "COMFORT",
@@ -109,7 +112,8 @@ def remedies(
     found += [change for change in together if change.setup.context > kept]
     if not any(change.weights is failed.weights for change in found):
         found += filter(works, _wired_and_small(shape, failed, calibration, share))
-    yield from found or _all_smaller(shape, failed, calibration, others, share)
+    found = found or _all_smaller(shape, failed, calibration, others, share)
+    yield from found or filter(works, _slow(shape, failed, calibration, share))
 
 
 def first_change(
@@ -204,6 +208,21 @@ def _all_smaller(
         ):
             return found
     return []
+
+
+def _slow(shape: Shape, failed: Plan, calibration: Calibration | None, share: float) -> Iterator[Remedy]:
+    """Experts read from disk as they are needed, as many of them in memory as then fit."""
+    setup = small(replace(failed.setup, context=min(failed.setup.context, SLOW_CONTEXT), experts_share=0.0))
+    bare = judge(shape, failed.weights, failed.machine, setup, calibration, share)
+    part = math.floor(100 * bare.spare / max(1, failed.weights.experts)) / 100
+    if SLOW_LEAST <= part < 1:
+        text = (
+            f"slow mode: {part:.0%} of the experts in memory, the others read from disk as they are needed, "
+        )
+        text += f"and {_small_words(setup)}"
+        risk = "a few tokens a second; minutes for a picture; a second copy of the model on the disk"
+        slow = replace(setup, experts_share=part)
+        yield Remedy("slow", text, risk, slow, failed.weights, failed.machine)
 
 
 def _most_useful(changes: Iterable[Remedy]) -> list[Remedy]:

@@ -163,7 +163,7 @@ class Item:
 class Remedy:
     """A change that makes it fit.
 
-    what: chunk, picture, kv, context, quantization, memory or several. text: for the person. risk: what it
+    what: chunk, picture, kv, context, quantization, memory, several or slow. text: for the person. risk: what it
     costs. command: to be typed by the person, never run by us. setup, weights, machine: after the change.
     """
 

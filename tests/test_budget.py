@@ -99,12 +99,16 @@ def test_the_best_choice_of_each_mac(gib: int, name: str) -> None:
 
 
 @pytest.mark.parametrize("gib", [32, 36, 48])
-def test_no_choice_where_the_weights_alone_are_too_large(gib: int) -> None:
+def test_only_slow_mode_where_the_weights_alone_are_too_large(gib: int) -> None:
     assert best(SHAPE, LADDER, imagined(gib)) is None
     refused = plan(SHAPE, weights("3-bit"), imagined(gib), others=LADDER)
     assert not refused.fits
     assert "weights alone" in refused.why
-    assert refused.remedies == ()
+    assert [change.what for change in refused.remedies] == ["slow"]
+    slow = refused.remedies[0]
+    assert 0.3 < slow.setup.experts_share < 0.8
+    more = replace(slow.setup, experts_share=slow.setup.experts_share + 0.01)
+    assert not judge(SHAPE, slow.weights, slow.machine, more).fits
 
 
 def test_the_limit_is_the_working_set_and_what_others_leave() -> None:
@@ -254,6 +258,7 @@ def test_a_mac_that_cannot() -> None:
     code, text = said("--memory", "48")
     assert code == 1
     assert "It does not fit. The weights alone take 48.50 GB (45.17 GiB)" in text
+    assert "slow mode" in text
 
 
 def test_a_plan_for_programs() -> None:
