@@ -58,6 +58,7 @@ Ask one question; the answer streams to standard output, reasoning and progress 
   ./scripts/run ask "What changed from the first to the second?" --image a.png --image b.png --no-think
   ./scripts/run ask "When does the dog jump?" --video walk.mp4 --max-tokens 500
   ./scripts/run ask "What is in his hand?" --video talk.mp4 --from 10:00 --to 10:30 --fps 4
+  ./scripts/run ask "When does it end?" --document lease.pdf      answered from its pages, quotations checked
   ./scripts/run ask "Find every cup." --image table.jpg --json     boxes in 0..1000 and in pixels
   git diff | ./scripts/run ask - --system "You review code."       the question from standard input
   ./scripts/run ask "Hello" --model ~/models/GLM-4.5V-4bit --seed 1
@@ -155,6 +156,13 @@ def _add_ask(ask: argparse.ArgumentParser) -> None:
     add("question", metavar="QUESTION", help="what to ask; - reads it from standard input")
     add("--image", metavar="FILE", action=_Media, help="a picture; repeat for more, their order is kept")
     add("--video", metavar="FILE", action=_Media, help="a video; its place among the pictures is kept")
+    add(
+        "--document",
+        metavar="FILE",
+        action="append",
+        default=[],
+        help="a document to answer from; repeatable",
+    )
     look: dict[str, Any] = {"action": _Look, "type": _moment, "default": argparse.SUPPRESS}
     add(
         "--fps",
@@ -259,11 +267,14 @@ def _serve(options: argparse.Namespace) -> int:
 
 
 def _ask(options: argparse.Namespace) -> int:
-    from .ask import ask
+    from .ask import ask, ask_with
 
     request = _request(options)
+    documents = [_file(name) for name in options.document]
     config = Config(model=options.model)
     with _engine(config) as engine:
+        if documents:
+            return ask_with(engine, request, documents, options.model, options.json)
         return ask(engine, request, options.model, options.json)
 
 

@@ -7,16 +7,17 @@ Does not know: argument parsing, which model answers, conversations.
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import re
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 import pi_heif
 from PIL import Image as Pillow
@@ -35,6 +36,9 @@ from mlx_backend import (
     ToolCall,
 )
 
+if TYPE_CHECKING:
+    from .attached import Attached
+
 # What a model says must not steer the terminal: escape sequences and other control characters are dropped.
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 ORIENTATION, LYING = 0x0112, (5, 6, 7, 8)  # EXIF's tag, and its values that swap width and height
@@ -44,7 +48,21 @@ pi_heif.register_heif_opener(thumbnails=False)
 STAGES = {"queue": "waiting", "load": "loading the model", "images": "looking", "prefill": "reading"}
 
 
-def ask(engine: EngineLike, request: Request, model: str, as_json: bool) -> int:
+def ask_with(
+    engine: EngineLike, request: Request, documents: Sequence[Path], model: str, as_json: bool
+) -> int:
+    """The same with documents before the question. Raises BadMedia for one that cannot be used."""
+    from .attached import attached  # SQLite, which a question without documents does without
+
+    screen = Screen(None, sys.stderr)
+    with attached(engine, request, documents, screen.opening) as question:
+        screen.close()
+        return ask(engine, question.request, model, as_json, question)
+
+
+def ask(
+    engine: EngineLike, request: Request, model: str, as_json: bool, question: Attached | None = None
+) -> int:
     """Streams the answer to standard output. Returns the exit code: 0, or 130 after Ctrl-C."""
     reply = Reply()
     screen = Screen(None if as_json else sys.stdout, sys.stderr)
@@ -52,9 +70,26 @@ def ask(engine: EngineLike, request: Request, model: str, as_json: bool) -> int:
         for event in engine.stream(request, cancel):
             reply.add(event)
             screen.show(event)
+    quoted = question.check(reply.answer) if question else []
     if as_json:
-        print(json.dumps(as_object(reply, request, model), ensure_ascii=False, indent=2), flush=True)
+        told = as_object(reply, request, model)
+        if question:
+            told |= {"read": list(question.read), "quotations": quoted}
+        print(json.dumps(told, ensure_ascii=False, indent=2), flush=True)
+    elif question:
+        print("\n" + "\n".join(CONTROL.sub("", line) for line in _sources(question, quoted)), flush=True)
     return 130 if cancel.is_set() else 0
+
+
+def _sources(question: Attached, quoted: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """What was read, and where each quotation stands."""
+    for read in question.read:
+        yield f"{read['title']}: {read['read']} of {read['total']} pages read"
+    for one in quoted:
+        place = f"{one['title']}, {one['label']}" if one["verified"] else "not found in the documents"
+        yield f"[{one['number']}] {place}: {one['words']}"
+    if not any(one["verified"] for one in quoted):
+        yield "No quotation of this answer was found in the documents."
 
 
 class Screen:
@@ -78,6 +113,13 @@ class Screen:
             self._rethink()
         elif isinstance(event, ToolCall):
             self._say(f"\n[{event.name}] {json.dumps(dict(event.arguments), ensure_ascii=False)}\n")
+
+    def opening(self, name: str, done: int, total: int) -> None:
+        """A document is being read: pages."""
+        if self._err:
+            self._err.write(f"\r\x1b[K\x1b[2mopening {CONTROL.sub('', name)} {done}/{total or '?'}\x1b[0m")
+            self._err.flush()
+            self._progress = True
 
     def close(self) -> None:
         """Leave the terminal as it was found, the cursor on a line of its own."""
@@ -156,8 +198,8 @@ def _place(found: Boxes, pictures: Sequence[Image]) -> dict[str, Any]:
 
 def _size(picture: Image) -> tuple[int, int]:
     """Width and height in pixels, turned upright as the picture's EXIF data says; only the header is read."""
-    assert isinstance(picture.source, Path), "the command line gives files"
-    with Pillow.open(picture.source) as opened:
+    source = picture.source if isinstance(picture.source, Path) else io.BytesIO(picture.source)
+    with Pillow.open(source) as opened:
         width, height = opened.size
         return (height, width) if opened.getexif().get(ORIENTATION) in LYING else (width, height)
 

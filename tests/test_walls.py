@@ -37,6 +37,7 @@ ORDER = [
     "library",
     "answering",
     "drafts",
+    "attached",
 ]
 ORDER += [
     "turn",
