@@ -61,6 +61,9 @@ def show(home: Path, as_json: bool) -> int:
         print("\n* the best one for this computer; `./scripts/run plan` shows the sum")
     else:
         print("\nNone of the published ones fits this computer; `./scripts/run plan` shows the sum.")
+    for row in listed:
+        if row.unsupported:
+            print(f"\n{row.name} is not supported: {row.unsupported}")
     for place in places.not_connected(home):
         print(f"  {place} is not connected now; models in it are not listed.")
     print("\nDownload one with: ./scripts/run models download NAME")

@@ -87,10 +87,11 @@ class Remote:
 
     @contextmanager
     def stream(
-        self, repo: str, commit: str, name: str, start: int = 0
+        self, repo: str, commit: str, name: str, start: int = 0, end: int | None = None
     ) -> Iterator[tuple[int, Iterator[bytes]]]:
-        """The bytes of a file from `start` on; yields where they really begin (0 where ranges are ignored).
+        """The bytes of a file from `start` to before `end`.
 
+        Yields where they really begin, 0 where ranges are ignored, and the bytes in pieces of any size.
         Raises Again or DownloadFailed, also while the bytes are read.
         """
         from huggingface_hub import get_session, hf_hub_url
@@ -100,8 +101,8 @@ class Remote:
         url = hf_hub_url(repo, name, revision=commit, endpoint=self._address())
         # Compressed, the length and the place of a byte would mean something else.
         headers = {**build_hf_headers(token=self._token()), "Accept-Encoding": "identity"}
-        if start:
-            headers["Range"] = f"bytes={start}-"
+        if start or end:
+            headers["Range"] = f"bytes={start}-{end - 1 if end else ''}"
         with (
             self._told(repo),
             get_session().stream("GET", url, headers=headers, timeout=self.silence) as answer,
@@ -138,7 +139,7 @@ class Remote:
 
     def _first(self, repo: str, commit: str, name: str, count: int) -> bytes:
         held = bytearray()
-        with self.stream(repo, commit, name) as (_, pieces):
+        with self.stream(repo, commit, name, end=count) as (_, pieces):
             for piece in pieces:
                 held += piece
                 if len(held) >= count:

@@ -19,7 +19,8 @@ from hub_server import Hub, serving, silent
 from app.models import duration, progress_line
 from app.offers import rows
 from app.places import not_connected, own_place, places, remember, remembered
-from mlx_backend import KNOWN, Transfer, imagined, ladder
+from mlx_backend import KNOWN, Transfer, headers, imagined, ladder, weigh_folder, weigh_headers
+from mlx_backend.glm.config import read_config
 
 REPO = "mlx-community/GLM-4.5V-4bit"
 DEMO = ROOT / "assets" / "demo-model"
@@ -70,7 +71,8 @@ def test_the_list_knows_exact_sizes_before_anything_is_here(hub: Hub) -> None:
     assert all(entry["licence"] == "MIT" and entry["here"] is None for entry in listed)
     assert hub.asked == []
     shown = run("models").stdout
-    assert "GLM-4.5V-3bit" in shown and "48.5 GB" in shown and "not supported" in shown
+    assert "GLM-4.5V-3bit" in shown and "48.5 GB" in shown
+    assert "GLM-4.6V-4bit is not supported: " in shown
 
 
 def test_download_verify_list_delete(hub: Hub, home: Path) -> None:
@@ -199,6 +201,13 @@ def test_known_sizes_are_the_planners(hub: Hub) -> None:
     assert {entry.bits: entry.weight_bytes for entry in KNOWN if not entry.unsupported} == {
         int(weights.bits): weights.total for weights in ladder()
     }
+
+
+def test_weights_are_exact_before_a_byte_of_them_is_here(hub: Hub) -> None:
+    """From the headers that the hub hands out by range, as from the files themselves."""
+    before = weigh_headers(headers(REPO), read_config(DEMO))
+    assert before == weigh_folder(DEMO)
+    assert hub.sent < 300_000 < before.total
 
 
 def test_progress_is_said_in_numbers() -> None:
