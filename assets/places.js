@@ -2,7 +2,7 @@
 // Labels and names are untrusted: textContent only.
 (() => {
   const SVG = 'http://www.w3.org/2000/svg';
-  const COLOURS = ['#e5484d', '#3e63dd', '#2b9a66', '#d9730d', '#8e4ec6', '#0891b2', '#d6409f', '#7c6f00'];
+  const COLOURS = ['#d13438', '#3e63dd', '#1d8153', '#b45309', '#8e4ec6', '#0a7896', '#c2307f', '#7c6f00'];
   const colour = (n) => COLOURS[(n - 1) % COLOURS.length];
   const make = (tag, name, text) => {
     const node = document.createElement(tag);

@@ -76,4 +76,4 @@ def test_marks_are_hidden_copied_and_saved(page: Page, tmp_path: Path) -> None:
     saving.value.save_as(file := tmp_path / "marked.png")
     with Image.open(file) as image:
         assert image.size == (640, 360)
-        assert image.convert("RGB").getpixel((350, 260)) == (229, 72, 77)  # the square's lower edge
+        assert image.convert("RGB").getpixel((350, 260)) == (209, 52, 56)  # the square's lower edge
