@@ -210,8 +210,9 @@ class Stock:
         try:
             for progress in self._engine.load(folder, force=force):
                 self._follow(progress)
-            self.answering = kept
-            self.switch = Switch(name, "done", words=self._kept(kept))
+            words = self._kept(kept)
+            # in this order: whoever sees that it answers may choose another at once
+            self.switch, self.answering = Switch(name, "done", words=words), kept
         except NotEnoughMemory as error:
             self.switch = Switch(name, "refused", words=str(error))
         except BackendError as error:
