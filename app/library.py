@@ -28,6 +28,7 @@ from app.documents.reader.kind import kind_of
 from app.documents.search import Hit, search
 from app.store import Message, Part, Store, StoredBlob, StoredDocument
 
+DOCUMENT = "application/octet-stream"
 READER = 1  # goes up when files are read better than before: they are read anew
 ANSWER_TOKENS = 4_096  # of the context, kept free for the answer
 SMALLEST = 1_000  # tokens of evidence; with less room there is none
@@ -58,16 +59,16 @@ class Numbered:
 def media_type(file: Path) -> str | None:
     """Of a file that can be read as a document, by its content; None: it is none.
 
-    A picture is none: the model looks at it. All but PDF is bytes to a browser: it shall open none of them.
+    A picture is none: the model looks at it. All are bytes to a browser, which shall open none of them.
     """
     try:
         kind = kind_of(file)
     except Refusal as refusal:
         # it says so when it is read, and why; what is no document at all is not sent
-        return "application/octet-stream" if refusal.item.code in _DOCUMENTS_STILL else None
+        return DOCUMENT if refusal.item.code in _DOCUMENTS_STILL else None
     except OSError:
         return None
-    return {"pdf": "application/pdf", "picture": None}.get(kind, "application/octet-stream")
+    return None if kind == "picture" else DOCUMENT
 
 
 _DOCUMENTS_STILL = ("password", "corrupt", "empty", "bomb", "too-large")

@@ -99,6 +99,18 @@ def test_a_file_that_cannot_be_used_says_why_and_the_rest_is_measured(
     assert meter["words"].startswith("This message: 100 tokens")
 
 
+def test_a_document_stands_among_pictures_without_taking_their_sizes(
+    composer: Composer, files: list[str], tmp_path: Path
+) -> None:
+    (tmp_path / "a.md").write_text("# Depths")
+    told, _ = act(composer, "", [files[0], str(tmp_path / "a.md"), files[1]], looks=[{}, {}, {"fps": "1"}])
+    assert told["files"][0]["cost"] == "100 tokens"
+    assert told["files"][1] == sizes.DOCUMENT
+    assert told["files"][2]["cost"].endswith("1 a second")
+    told, _ = act(composer, "", [str(tmp_path / "a.md")])
+    assert told["files"] == [sizes.DOCUMENT]
+
+
 def test_a_file_sent_before_that_is_gone_is_told_in_the_meter(
     composer: Composer, jobs: Jobs, files: list[str], blobs: Any
 ) -> None:

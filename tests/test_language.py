@@ -24,7 +24,14 @@ SCRIPT = re.compile(
     r"""//[^\n]*|'((?:\\.|[^'\\\n])*)'|"((?:\\.|[^"\\\n])*)"|`((?:\\.|[^`\\])*)`""", re.DOTALL
 )
 # Their text reaches a person in the terminal, which speaks English.
-TERMINAL = ("app/__main__.py", "app/ask.py", "app/backup.py", "app/config.py", "app/migrations.py")
+TERMINAL = (
+    "app/__main__.py",
+    "app/ask.py",
+    "app/attached.py",
+    "app/backup.py",
+    "app/config.py",
+    "app/migrations.py",
+)
 TERMINAL += ("app/models.py", "app/plan.py")
 ERRORS = {
     "BackendError", "BadDraft", "BadExport", "BadImport", "BadMedia", "Broken", "ModelBroken", "BackupFailed",

@@ -31,9 +31,11 @@ RATES = "prefill_rates"  # the setting: tokens a second, by model
 class _Weighed:
     """What came of measuring a draft. problems: by position of the file, why it cannot be used.
 
-    good: the draft without those files; measured: of it, None where `told` says why there is none.
+    draft: with all its files; good: without those; measured: of the good one, None where `told` says why
+    there is none.
     """
 
+    draft: Draft
     good: Draft
     problems: dict[int, str] = field(default_factory=dict)
     measured: Measured | None = None
@@ -92,7 +94,7 @@ class Composer:
 
     def _weigh(self, conversation: str | None, draft: Draft, raw: Sequence[object]) -> _Weighed:
         """Files that cannot be used are told one by one, and the rest is measured without them."""
-        weighed = _Weighed(draft)
+        weighed = _Weighed(draft, draft)
         looks = []
         for n, file in enumerate(draft.files):
             try:
@@ -129,11 +131,16 @@ class Composer:
         return None
 
     def _chips(self, weighed: _Weighed, files: int) -> list[dict[str, Any]]:
-        shown = iter(zip(_own(weighed), weighed.good.looks, strict=False))
+        looks = [
+            look for file, look in zip(weighed.good.files, weighed.good.looks, strict=True) if seen(file)
+        ]
+        shown = iter(zip(_own(weighed), looks, strict=False))
         chips = []
         for n in range(files):
             if n in weighed.problems:
                 chips.append({"problem": weighed.problems[n]})
+            elif not seen(weighed.draft.files[n]):
+                chips.append(sizes.DOCUMENT)
             else:
                 one = next(shown, None)
                 chips.append(sizes.chip(*one) if one else {})
@@ -219,6 +226,10 @@ def _without(draft: Draft, problems: Mapping[int, str]) -> Draft:
 
 def _own(weighed: _Weighed) -> Sequence[Shown]:
     """What is shown of the draft's own files: they come last in the conversation."""
-    if weighed.measured is None or not weighed.good.files:
-        return ()
-    return weighed.measured.shown[-len(weighed.good.files) :]
+    count = sum(map(seen, weighed.good.files))
+    return weighed.measured.shown[-count:] if weighed.measured is not None and count else ()
+
+
+def seen(file: Path) -> bool:
+    """Whether the model looks at a file that can be sent; a document it reads."""
+    return media_type(file).startswith(("image/", "video/"))

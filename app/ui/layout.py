@@ -18,13 +18,12 @@ import gradio as gr
 from app.ui.examples import EXAMPLES
 
 ASSETS = Path(__file__).resolve().parent.parent.parent / "assets"
-PLACEHOLDER = "Ask about a picture or a video…"
+PLACEHOLDER = "Ask about a picture, a video or a document…"
 EMPTY: dict[str, str | list[Any]] = {
     "text": "",
     "files": [],
 }  # of the composer; its script cannot do with None
 NO_CONVERSATIONS: dict[str, Any] = {"items": [], "active": None}  # items: {id, title, group}
-FILE_TYPES = ["image", "video"]
 LATEX: list[dict[str, str | bool]] = [
     {"left": "$$", "right": "$$", "display": True},
     {"left": "\\[", "right": "\\]", "display": True},
@@ -194,7 +193,6 @@ def _box() -> gr.MultimodalTextbox:
         container=False,
         placeholder=PLACEHOLDER,
         file_count="multiple",
-        file_types=FILE_TYPES,
         sources=["upload"],
         autofocus=True,
         lines=1,
@@ -226,7 +224,7 @@ _TEMPORARY = (
 _SETTINGS = "<dialog class='settings' aria-label='Settings'></dialog>"
 _HELLO = (
     "<div class='hello'><h2>What are we looking at?</h2>"
-    "<p>Drop pictures or videos anywhere in this window.</p></div>"
+    "<p>Drop pictures, videos or documents anywhere in this window.</p></div>"
 )
 _CARDS = "<div class='examples' role='group' aria-label='Examples'></div>"
 _DEMO = (

@@ -19,6 +19,7 @@ WHOLE: Mapping[str, float] = MappingProxyType({})  # the look at a clip about wh
 GRID = 28  # pixels: every size is brought onto this grid, which alone is not called shrinking
 _MOMENT = re.compile(r"(?:(?:(\d{1,3}):)?(\d{1,4}):)?(\d{1,6}(?:[.,]\d{1,3})?)")
 NEITHER = "This is neither a picture, a video nor a document that can be read. Remove it and send again."
+DOCUMENT = {"size": "Document", "change": "", "cost": "Its pages are read when you send it"}
 FROM_NO_TIME = "The range begins at a time like 0:05 or 65."
 TO_NO_TIME = "The range ends at a time like 0:05 or 65."
 
