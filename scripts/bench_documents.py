@@ -3,8 +3,9 @@
 Knows: manuals of Debian packages where they are installed, PDFs made here with a known truth.
 Does not know: how files are read; retrieval.
 
-Every reading is a process of its own, timed with the parser's import; memory is the largest of that process
-and its children. GLM Chat's figures are of the whole road: the child's start, its lines, the words mended.
+Every reading is a process of its own, with the parser's import. Pages per second are of processor time, which
+stays comparable on a busy machine; memory is the peak of the process that parses. GLM Chat's figures are of
+the whole road: the child's start, its lines, the words mended.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
@@ -44,6 +46,7 @@ WORDS = [
 ]
 HAN = "港口费用由管理局决定所有的船都要付每年一次不得拖延超过三十天的加收百分之五"
 KANA = "港の料金はすべての船に適用されます支払いは年に一度で三十日を過ぎると加算されます"
+CHILDS = [0, 0]  # peaks of what parsed for us
 SLOWEST = 600  # seconds; pdfplumber takes minutes for a long manual
 
 
@@ -58,9 +61,13 @@ class Sample:
 
 
 def by_glm_chat(file: Path) -> list[str]:
-    from app.documents.reading import read
+    from app.documents.isolated import Child
+    from app.documents.reading import gathered
 
-    return [page.text for page in read(file).pages]
+    child = Child(["read", str(file)])
+    texts = [page.text for page in gathered(child, file.name).pages]
+    CHILDS.append(child.peak)
+    return texts
 
 
 def by_pypdf(file: Path) -> list[str]:
@@ -82,20 +89,33 @@ def by_pdfplumber(file: Path) -> list[str]:
 
 def one(reader: str, file: Path) -> None:
     """Read a file and say how that went, as one line of JSON: the measured process."""
-    began = time.perf_counter()
+    began, before = time.perf_counter(), processor()
     texts = {"GLM Chat": by_glm_chat, "pypdf": by_pypdf, "pdfplumber": by_pdfplumber}[reader](file)
-    seconds = time.perf_counter() - began
-    unit = 1024 if sys.platform == "linux" else 1
-    peak = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    print(json.dumps({"seconds": seconds, "peak": peak * unit, "texts": texts}))
+    seconds, cpu = time.perf_counter() - began, processor() - before
+    print(json.dumps({"seconds": seconds, "cpu": cpu, "peak": peak(), "texts": texts}))
 
 
-def measured(reader: str, file: Path) -> dict[str, object] | None:
+def processor() -> float:
+    """Seconds of processor time of this process and of its children that have ended."""
+    usages = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(usage.ru_utime + usage.ru_stime for usage in usages)
+
+
+def peak() -> int:
+    """Bytes that this process, or the child that parsed for it, had resident at most."""
+    status = Path("/proc/self/status")
+    if status.exists():  # a child's maxrss on Linux begins with what its parent had
+        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+        return max(int(line.split()[1]) * 1024, *CHILDS)
+    return max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+
+
+def measured(reader: str, file: Path) -> dict[str, Any] | None:
     """The same in a process of its own; None where the reader fails or takes too long."""
     command = [sys.executable, __file__, "--one", reader, str(file)]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=SLOWEST)
-        found: dict[str, object] = json.loads(done.stdout.splitlines()[-1])
+        found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     except (subprocess.TimeoutExpired, ValueError, IndexError):
         return None
     return found
@@ -126,9 +146,14 @@ def made(folder: Path, long: int) -> Iterator[Sample]:
     rows = [
         (f"Region-{n}", f"{chance.randint(100, 999)}.{n:02d}", f"{chance.randint(1, 60)}%") for n in range(26)
     ]
-    table = papers.Paper()
-    table.page(b"\n".join(papers.lines([row[at] for row in rows], left=60 + 150 * at) for at in range(3)))
-    yield _sample(folder, "made: a table", table.bytes(), rows=tuple(" ".join(row) for row in rows))
+    cells = [[papers.lines([cell], left=60 + 150 * x, top=780 - 16 * y) for x, cell in enumerate(row)]
+             for y, row in enumerate(rows)]  # fmt: skip
+    for name, order in (("", cells), (", by columns", zip(*cells, strict=True))):
+        table = papers.Paper()
+        table.page(b"\n".join(cell for line in order for cell in line))
+        yield _sample(
+            folder, f"made: a table{name}", table.bytes(), rows=tuple(" ".join(row) for row in rows)
+        )
     yield _sample(folder, "made: a scan", papers.scanned())
     for name, letters in (("Chinese", HAN), ("Japanese", KANA)):
         lines = ["".join(chance.choices(letters, k=30)) for _ in range(35 * 40)]
@@ -192,14 +217,13 @@ def compare(wanted: list[Sample]) -> None:
                     flush=True,
                 )
                 continue
-            texts, seconds, peak = found["texts"], float(str(found["seconds"])), int(str(found["peak"]))
-            assert isinstance(texts, list)
-            name, ours = ("", ours) if ours else (sample.name, seconds)
+            texts, seconds, cpu, most = (found[what] for what in ("texts", "seconds", "cpu", "peak"))
+            name, ours = ("", ours) if ours else (sample.name, cpu)
             if reader in times:
-                times[reader].append(seconds / ours)
+                times[reader].append(cpu / ours)
             print(
-                f"{name[:27]:<28}{reader:<12}{len(texts):>6}{seconds:>9.2f}{len(texts) / seconds:>9.0f}"
-                f"{peak / 1e6:>6.0f}{seconds / ours:>7.1f}  {quality(sample, texts)}",
+                f"{name[:27]:<28}{reader:<12}{len(texts):>6}{seconds:>9.2f}{len(texts) / cpu:>9.0f}"
+                f"{most / 1e6:>6.0f}{cpu / ours:>7.1f}  {quality(sample, texts)}",
                 flush=True,
             )
     for reader, shares in times.items():
