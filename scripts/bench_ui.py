@@ -4,6 +4,7 @@
 (b) opening a conversation of 200 messages with 40 pictures, beside one of 2 messages
 (c) searching and listing 10,000 conversations: in the store, and in the window until it shows
 (d) a cold start until the window can be used, beside `import gradio` alone
+(e) when the first word comes, beside when the composer said it would
 
 Knows: how to measure. Does not know: what is fast enough; it prints the aims and asserts nothing.
 The app is the real one with an engine that plays a script. Times hold for a machine that does nothing else.
@@ -24,6 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bench_promise import promising
 from bench_table import Row, show
 from bench_window import RATE, Served, history, talk, usable, window
 from playwright.sync_api import Browser, Page, sync_playwright
@@ -52,7 +54,7 @@ SMALL = Sizes(seconds=1.0, messages=4, pictures=2, width=64, conversations=20, r
 def main() -> None:
     parser = argparse.ArgumentParser(prog="scripts/bench ui")
     parser.add_argument("--small", action="store_true", help="everything once and little: does it run?")
-    parser.add_argument("--only", default="abcd", help="which of a, b, c, d")
+    parser.add_argument("--only", default="abcde", help="which of a, b, c, d, e")
     given = parser.parse_args()
     sizes = SMALL if given.small else Sizes()
     print(f"load of this machine before: {os.getloadavg()[0]:.2f} on {os.cpu_count()} cores", flush=True)
@@ -263,6 +265,7 @@ PARTS = {
     "b": ("opening a conversation", opening),
     "c": ("search and list", searching),
     "d": ("cold start", starting),
+    "e": ("the promise of a first word", promising),
 }
 
 if __name__ == "__main__":

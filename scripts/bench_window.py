@@ -77,8 +77,9 @@ def script(request: Request) -> list[Step]:
 class Served:
     """The app on a home folder, and the address that opens its window."""
 
-    def __init__(self, home: Path) -> None:
-        command = [sys.executable, __file__, "0"]
+    def __init__(self, home: Path, command: list[str] | None = None) -> None:
+        """command: the app in another way than with a script for an engine."""
+        command = command or [sys.executable, __file__, "0"]
         environment = {**os.environ, "GLM_CHAT_HOME": str(home)}
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment

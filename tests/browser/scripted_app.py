@@ -62,6 +62,36 @@ LINKS = (
     "![a cat](http://127.0.0.1:9/cat.png?who=me) ![](data:image/png;base64,iVBORw0KGgo=) "
     "<video src='http://127.0.0.1:9/v.mp4'></video> the end"
 )
+RICH = """Here is **all** of it.
+
+| Shape | Colour | Area in px² | A column with rather many words in it |
+|---|---|---:|---|
+| circle | amber | 20,106 | left of the others, and the only round one |
+| square | blue | 25,600 | in the middle |
+
+```python
+def area(radius: float) -> float:
+    return 3.141592653589793 * radius**2  # a line that is longer than the width of any phone there is
+```
+
+Inline \\(a^2 + b^2 = c^2\\), and alone:
+
+$$\\int_0^1 x^2\\,dx = \\frac{1}{3}$$
+
+```mermaid
+graph LR
+  A[Picture] --> B[Patches] --> C[Answer]
+```
+
+1. first
+2. second
+
+> A quotation.
+
+That was all.
+"""
+
+
 CLIP_SECONDS, CLIP_PAIRS = (
     6.0,
     12,
@@ -106,6 +136,10 @@ def script(request: Request) -> Sequence[Step]:
             *WATCHED,
             Done("stop", Stats(30000, 0, 0, 40, 0.1, 1000.0, 20.0, 0)),
         ]
+    if "rich" in question:
+        pieces: list[Step] = [Answer(RICH[at : at + 60]) for at in range(0, len(RICH), 60)]
+        thoughts: list[Step] = [Reasoning("What is there to show? "), 0.5, Reasoning("All of it.")]
+        return [*thoughts, *pieces, Done("stop", Stats(9800, 3200, 12, 420, 1.5, 900.0, 20.0, 0))]
     if "point" in question:
         return [*POINTED, Done("stop")]
     if "bad picture" in question:
