@@ -114,6 +114,23 @@ def shown(request: Request) -> Iterator[Shown]:
             yield Shown(part.name, False, (4000, 3000), 1204, 896, 1376)
 
 
+def showing(question: str, request: Request) -> list[Step]:
+    """An answer with more than words in it, if the question asks for one."""
+    if "watch" in question:
+        return [
+            Saw(tuple(shown(request))),
+            *WATCHED,
+            Done("stop", Stats(30000, 0, 0, 40, 0.1, 1000.0, 20.0, 0)),
+        ]
+    if "rich" in question:
+        pieces: list[Step] = [Answer(RICH[at : at + 60]) for at in range(0, len(RICH), 60)]
+        thoughts: list[Step] = [Reasoning("What is there to show? "), 0.5, Reasoning("All of it.")]
+        return [*thoughts, *pieces, Done("stop", Stats(9800, 3200, 12, 420, 1.5, 900.0, 20.0, 0))]
+    if "point" in question:
+        return [*POINTED, Done("stop")]
+    return []
+
+
 def script(request: Request) -> Sequence[Step]:
     if request.go_on:
         return [Answer(" And here is the rest.")]
@@ -130,18 +147,8 @@ def script(request: Request) -> Sequence[Step]:
         return [Answer(LINKS.replace("ADDRESS", re.findall(r"http://\S+", question)[0]))]
     if "wait" in question:
         return [Progress("prefill", 3200, 9800), 30.0, Answer("too late")]
-    if "watch" in question:
-        return [
-            Saw(tuple(shown(request))),
-            *WATCHED,
-            Done("stop", Stats(30000, 0, 0, 40, 0.1, 1000.0, 20.0, 0)),
-        ]
-    if "rich" in question:
-        pieces: list[Step] = [Answer(RICH[at : at + 60]) for at in range(0, len(RICH), 60)]
-        thoughts: list[Step] = [Reasoning("What is there to show? "), 0.5, Reasoning("All of it.")]
-        return [*thoughts, *pieces, Done("stop", Stats(9800, 3200, 12, 420, 1.5, 900.0, 20.0, 0))]
-    if "point" in question:
-        return [*POINTED, Done("stop")]
+    if shows := showing(question, request):
+        return shows
     if "bad picture" in question:
         return [BadMedia("broken.png", "the file ends in the middle of the picture. Save it again.")]
     if "die" in question:

@@ -35,6 +35,14 @@ DROP = """async ([bytes, name, type]) => { const carried = new DataTransfer();
       new DragEvent(kind, { bubbles: true, cancelable: true, dataTransfer: carried })); }"""
 
 
+@pytest.fixture(autouse=True)
+def patience() -> Iterator[None]:
+    """Many things in a row on a machine that may be busy: what is awaited may take its time."""
+    expect.set_options(timeout=20_000)
+    yield
+    expect.set_options(timeout=5_000)
+
+
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
     """One app for all looks: each opens a window of its own."""
