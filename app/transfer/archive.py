@@ -143,7 +143,19 @@ def _part(part: dict[str, Any]) -> Part | File:
         if not isinstance(sha256, str) or len(sha256) != 64 or set(sha256) - set("0123456789abcdef"):
             return note(str(data.get("name") or kind))
         return File(sha256, sha256, data)
+    if kind == "document":  # an export holds none: what was read of it stays where it was
+        return note(str(data.get("name") or kind))
+    if kind == "citation":
+        return _citation(words(part.get("text")), data)
     return Part(cast(PartType, kind), words(part.get("text")), None, data)
+
+
+def _citation(text: str, data: Mapping[str, Any]) -> Part:
+    """A quotation that nobody has checked here: that it was verified elsewhere is only said."""
+    number, quoted = data.get("number"), data.get("words")
+    if not isinstance(number, int) or not 0 < number < 10_000 or not isinstance(quoted, str):
+        return Part("text", text)
+    return Part("citation", text, None, {"number": number, "words": quoted})
 
 
 def _data(value: Any) -> dict[str, Any]:

@@ -31,7 +31,7 @@ def told(answer: Message, evidence: Mapping[str, Any]) -> Iterator[str]:
     for one in evidence.get("reading", ()):
         reading = Reading(0, str(one["title"]), int(one["read"]), int(one["total"]))
         yield f"{reading.title}: {reading}"
-    for part in _each(quoted):
+    for part in _each([part for part in quoted if "how" in part.data]):  # checked here
         yield f"[{part.data.get('number')}] {_place(part)}{_words(part)}"
     said = any(part.type == "text" and part.text.strip() for part in answer.parts)
     if evidence and answer.status == "complete" and said and not any(p.data.get("verified") for p in quoted):
