@@ -15,12 +15,10 @@ import json
 import os
 import platform
 import shutil
-import socket
 import stat
 import sys
 import time
 import tomllib
-import urllib.request
 import webbrowser
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
@@ -28,6 +26,7 @@ from pathlib import Path
 from typing import Literal
 
 from app.config import DEMO_MODEL, PROJECT, Config, find_model
+from app.ports import healthy, is_free, running
 from app.report import NoReport, write_report
 from app.store import backups
 from app.store.backups import at, damage
@@ -299,15 +298,15 @@ def _model(config: Config) -> Iterator[Finding]:
 
 
 def _port(config: Config) -> Iterator[Finding]:
-    if (running := _running(config.home)) is not None:
-        answers = _healthy(running)
-        words = f"the app runs on port {running}" + ("" if answers else " and does not answer")
+    if (port := running(config.home)) is not None:
+        answers = healthy(port)
+        words = f"the app runs on port {port}" + ("" if answers else " and does not answer")
         change = "" if answers else "Quit it and start it again."
         yield Finding(
             "port", "ok" if answers else "problem", words, change, {"running": True, "answers": answers}
         )
         return
-    free = _free(config.port)
+    free = is_free(config.port)
     words = (
         f"{config.port} is free"
         if free
@@ -334,28 +333,3 @@ LOOKS = (
 def _there(folder: Path) -> Path:
     """The folder, or the nearest one above it that exists."""
     return next(one for one in (folder, *folder.parents) if one.exists())
-
-
-def _running(home: Path) -> int | None:
-    try:
-        return int(json.loads((home / "run.json").read_text(encoding="utf-8"))["port"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-
-
-def _healthy(port: int) -> bool:
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    try:
-        with opener.open(f"http://127.0.0.1:{port}/healthz", timeout=5) as answer:
-            return bool(answer.status == 200)
-    except OSError:
-        return False
-
-
-def _free(port: int) -> bool:
-    with socket.socket() as probe:
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True

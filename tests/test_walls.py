@@ -28,6 +28,7 @@ ORDER = [
     "chosen",
     "places",
     "config",
+    "ports",
     "report",
     "logs",
     "offers",
