@@ -54,7 +54,7 @@ class Store(Turns, History, Searching, Whole, Documents, Garbage):
 
 __all__ = [
     "CUT", "IN_MEMORY", "TRASH_DAYS", "UNUSED_DAYS", "Backup", "BackupFailed", "Begun", "Conversation",
-    "DiskTrouble", "Found", "FoundChunk", "Message", "Node", "Part", "PartType", "Rescued", "Status", "StillAnswering",
-    "Store", "StoredBlob", "StoredDocument", "Tree", "UnknownConversation", "UnknownMessage", "back_up", "backups", "daily",
-    "rescue", "restore", "ulid",
+    "DiskTrouble", "Found", "FoundChunk", "Message", "Node", "Part", "PartType", "Rescued", "Status",
+    "StillAnswering", "Store", "StoredBlob", "StoredDocument", "Tree", "UnknownConversation",
+    "UnknownMessage", "back_up", "backups", "daily", "rescue", "restore", "ulid",
 ]  # fmt: skip

@@ -281,7 +281,7 @@ class Stage:
     """How hard lessons are.
 
     most: things in a scene; large: share of large pictures; think: share of lessons; turns: of a scene, as
-    many as fit into `room` tokens; size: of a batch, as a factor.
+    many as fit into `room` tokens; size: of a batch, as a factor; alike: share of scenes of one shape mostly.
     """
 
     most: int = 4
@@ -290,6 +290,7 @@ class Stage:
     turns: int = 9
     room: int = 170
     size: float = 1.0
+    alike: float = 0.0
 
 
 def random_grid(rng: Random, kind: str, stage: Stage) -> tuple[int, int]:
@@ -300,8 +301,10 @@ def random_grid(rng: Random, kind: str, stage: Stage) -> tuple[int, int]:
         return rng.randint(3, 5), rng.randint(3, 6)
     if rng.random() > stage.large:
         return rng.randint(3, 6), rng.randint(3, 6)
-    if rng.random() < 0.5:
+    if (large := rng.random()) < 0.3:
         return rng.randint(5, 11), rng.randint(5, 11)
+    if large < 0.5:  # as large as pictures get: each costs as much as ten small ones
+        return rng.randint(8, 16), rng.randint(8, 16)
     long, short = rng.randint(7, 16), rng.randint(3, 5)
     return (long, short) if rng.random() < 0.5 else (short, long)
 
@@ -315,7 +318,9 @@ def _thought_over(rng: Random, lesson: Lesson) -> Lesson:
 def make(kind: str, rng: Random, stage: Stage, writer: Writer) -> Batch:
     grid = random_grid(rng, kind, stage)
     makers: dict[str, Callable[[], Lesson]] = {
-        "scene": lambda: writer.fitted(scene_lesson(rng, *grid, stage.most, stage.turns), stage.room),
+        "scene": lambda: writer.fitted(
+            scene_lesson(rng, *grid, stage.most, stage.turns, stage.alike), stage.room
+        ),
         "print": lambda: print_lesson(rng, *grid, 4),
         "change": lambda: change_lesson(rng, *grid),
         "clip": lambda: clip_lesson(rng, *grid),

@@ -14,7 +14,7 @@ from demo.clips import Clip, appearing, moving
 from demo.printed import Print, random_print, random_text
 from demo.questions import Ask, Change, about_clip, about_scene, changed, describe, quote, read, say
 from demo.quoted import KINDS, evidence, facts
-from demo.world import COLOURS, PLACES, Scene, another_thing, moved, random_scene, size_near
+from demo.world import COLOURS, PLACES, SHAPES, Scene, another_thing, moved, random_scene, size_near
 
 Medium = Scene | Print | Clip
 
@@ -39,9 +39,17 @@ class Lesson:
         return [medium for turn in self.turns for medium in turn.media]
 
 
-def scene_lesson(rng: Random, rows: int, columns: int, most: int, turns: int) -> Lesson:
-    """One picture, several questions; at times one from outside the world among them."""
+def scene_lesson(rng: Random, rows: int, columns: int, most: int, turns: int, alike: float = 0.0) -> Lesson:
+    """One picture, several questions; at times one from outside the world among them.
+
+    alike: share of pictures in which most things are of one shape, so that several have to be found.
+    """
     scene = random_scene(rng, *size_near(rng, rows, columns), rng.randint(1, most))
+    if alike and rng.random() < alike:  # no number is drawn where none is wanted: older phases stay the same
+        shape = rng.choice(SHAPES)
+        scene = scene.with_things(
+            [replace(t, shape=shape) if rng.random() < 0.7 else t for t in scene.things]
+        )
     return Lesson(
         _ask_all(rng, (scene,), [_maybe_outside(rng, about_scene(rng, scene)) for _ in range(turns)])
     )
