@@ -31,8 +31,10 @@ TERMINAL = (
     "app/backup.py",
     "app/config.py",
     "app/migrations.py",
+    "app/models.py",
+    "app/plan.py",
+    "mlx_backend/calibration.py",  # `plan --measure` alone measures
 )
-TERMINAL += ("app/models.py", "app/plan.py")
 ERRORS = {
     "BackendError", "BadDraft", "BadExport", "BadImport", "BadMedia", "Broken", "ModelBroken", "BackupFailed",
     "Refused",

@@ -98,4 +98,5 @@ def test_the_windows_benchmark_runs(chromium: str) -> None:
         "(b)",
         "(c)",
         "(d)",
+        "(e)",
     ]

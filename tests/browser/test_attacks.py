@@ -52,6 +52,7 @@ def victim(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     app, context = attacked(home, log), browser.new_context()
     try:
         window = context.new_page()
+        window.route("**/now", lambda route: route.abort())  # what it asks again and again by itself
         window.goto(app.start())
         ready(window)
         with attacking() as attacker:
@@ -106,10 +107,12 @@ REQUESTS = """async ([base, picture]) => {
     'upload_progress?upload_id=evil', 'app_id', 'file=/etc/passwd', 'dev/reload'].map((one) =>
     `gradio_api/${one}`);
   gets.push('', 'config', 'export/json', 'export/markdown', 'healthz', 'monitoring', 'theme.css');
+  gets.push('now', 'models', 'ended');
   const all = [...gets.map((path) => ['GET', `${base}/${path}`]), ['GET', picture],
     ...Object.entries(posts).map(([path, body]) => ['POST', `${base}/gradio_api/${path}`, body]),
     ['POST', `${base}/import`, file], ['POST', `${base}/import`, '{}'], ['POST', `${base}/link`, ''],
-    ['POST', `${base}/`, form({ token: 'x' })], ['PUT', `${base}/import`, '{}'], ['DELETE', picture]];
+    ['POST', `${base}/`, form({ token: 'x' })], ...['models', 'rest', 'quit'].map((path) =>
+      ['POST', `${base}/${path}`, '{}']), ['PUT', `${base}/import`, '{}'], ['DELETE', picture]];
   const json = { 'content-type': 'application/json', authorization: 'Bearer x' };
   const read = [];
   const once = async ([method, address, body], options) => {
@@ -249,7 +252,7 @@ def test_an_opened_window_cannot_be_read(victim: Victim, origin: str) -> None:
         with victim.context.expect_page() as opening:
             page.evaluate("(base) => { window.popup = open(base + '/', 'name'); }", victim.address)
         window = opening.value
-        expect(window.locator("#box, h1:not(:empty)").first).to_be_visible()
+        expect(window.locator("#box, h1:not(:empty)").first).to_be_visible(timeout=30_000)
         assert page.evaluate(look) == ["refused", "refused", "0", "true"]
         assert window.evaluate("window.opener") is None
         assert window.evaluate("window.name") == ""
