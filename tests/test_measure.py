@@ -40,6 +40,7 @@ from mlx_backend import (
 )
 from mlx_backend import measuring as measuring_module
 from mlx_backend.errors import closing
+from mlx_backend.process import Order
 
 
 @pytest.fixture(scope="module")
