@@ -174,7 +174,7 @@ def test_another_model_is_measured_with_its_own_rules(tiny_model: Path, tmp_path
     with Engine(tiny_model) as engine:
         limits = [engine.measure(question()).limit]
         for folder in other, tiny_model:
-            engine._model = folder
+            engine._order = Order(folder)
             limits.append(engine.measure(question()).limit)
     assert limits == [65_536, 1234, 65_536]
 
