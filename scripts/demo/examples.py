@@ -34,7 +34,7 @@ def scene() -> Scene:
 def circles() -> Scene:
     scene = thing(Scene(168, 168, WHITE, ()), "green", "circle", True, (14, 12, 80, 78))
     scene = thing(scene, "purple", "square", False, (120, 20, 154, 54))
-    return thing(scene, "red", "circle", True, (92, 92, 158, 158))
+    return thing(scene, "red", "circle", True, (88, 96, 154, 162))
 
 
 def change() -> tuple[Scene, Scene]:
