@@ -167,8 +167,10 @@ class Handlers:
         question is sent at once. Then its own end is still to come.
         """
         shown = self._view.get(request.session_hash or "")
-        if not conversation or shown != conversation or self._jobs.get(conversation):
+        if shown != conversation or self._jobs.get(conversation):
             return (*[gr.skip()] * 4,)
+        if conversation is None:  # once more: a busy browser may have painted what was there later
+            return [], "", gr.skip(), gr.skip()
         path = self._of(conversation).path(conversation)
         if path:
             self._composer.learn(conversation, path[-1])
