@@ -176,6 +176,8 @@ class Composer:
             added = measured.tokens - self._without_message(conversation, path, good.choices)
         except BackendError:
             return NOTHING
+        if documents := sum(not seen(file) for file in good.files):
+            return {"words": sizes.unread(added, documents), "share": share, "wrong": False}
         words = sizes.fills(added, measured.tokens, measured.limit)
         if rate := self._rates().get(self._jobs.status().model or ""):
             left = measured.tokens - self._computed(conversation, path, good.choices)

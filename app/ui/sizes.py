@@ -156,6 +156,13 @@ def fills(added: int, tokens: int, limit: int) -> str:
     return f"This message: {added:,} {words}; the conversation then fills {percent} % of {limit:,}"
 
 
+def unread(added: int, documents: int) -> str:
+    """A document has no tokens before its pages are read, and how many of them are depends on the question."""
+    words = "token" if added == 1 else "tokens"
+    pages = "its document's pages" if documents == 1 else "its documents' pages"
+    return f"This message: {added:,} {words} and {pages}, counted once they are read"
+
+
 def first_word(seconds: float, status: Status) -> str:
     """How long until the first word: only what reading takes, and what else is waited for."""
     first = " · first word in about " + _about(seconds)
