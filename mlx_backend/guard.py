@@ -23,8 +23,9 @@ from .sums import judge, largest_context, looks
 LIMIT = "GLM_CHAT_MEMORY_LIMIT"
 # Tokens. A model that has no room for so short a conversation is of no use.
 LEAST = 2048
-# Of the memory, and bytes: what must stay free of what the GPU holds fast. Source: machines that froze when
-# more was held (memory.md 7.2).
+# Of the memory, and bytes: what must stay free of what the GPU holds fast. macOS can neither page that out nor
+# compress it: Macs whose memory was nearly all held were reported to flicker, freeze and restart. macOS's own
+# limit leaves about as large a share of a 128 GB Mac (107.5 of 128 GiB may be held).
 UNWIRED_SHARE, UNWIRED = 0.15, 8 * 10**9
 
 Grid = tuple[int, int, int]
