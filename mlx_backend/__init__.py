@@ -3,13 +3,7 @@
 These are all the names the app may import from here. None of them imports MLX: that happens in the worker.
 """
 
-from .budget import (
-    best,
-    first_change,
-    largest_context,
-    plan,
-    small,
-)
+from .budget import best, first_change, plan, small
 from .calibration import measure_here, stored_calibration, use_calibration
 from .catalogue import KNOWN, Known, known, unsupported
 from .device import MACS, imagined, this_machine
@@ -47,7 +41,7 @@ from .sizes import (
     both,
 )
 from .speed import Speed, decode_speed, decode_speed_of
-from .sums import judge
+from .sums import judge, largest_context
 from .types import (
     Answer,
     Boxed,

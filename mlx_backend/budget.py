@@ -16,12 +16,10 @@ from .sizes import (
     COMFORT,
     EDGE,
     GB,
-    GIB,
     MEGAPIXEL,
     SMALL_CACHE,
     USEFUL_CONTEXT,
     Calibration,
-    Item,
     Machine,
     Plan,
     Remedy,
@@ -30,39 +28,12 @@ from .sizes import (
     Weights,
     both,
 )
-from .sums import DEFAULT, judge, kv_bytes, kv_bytes_per_token, kv_tokens, largest_context, together
+from .sums import DEFAULT, judge, largest_context
 
 # Tokens. A shorter conversation is not worth having to change several things.
 LEAST_CONTEXT = 4096
 # Slow mode: tokens of a conversation, and the share of experts in memory below which it is hopeless.
 SLOW_CONTEXT, SLOW_LEAST = 8192, 0.1
-
-__all__ = [
-    "COMFORT",
-    "EDGE",
-    "GB",
-    "GIB",
-    "Calibration",
-    "Item",
-    "Machine",
-    "Plan",
-    "Remedy",
-    "Setup",
-    "Shape",
-    "Weights",
-    "best",
-    "both",
-    "first_change",
-    "judge",
-    "kv_bytes",
-    "kv_bytes_per_token",
-    "kv_tokens",
-    "largest_context",
-    "plan",
-    "remedies",
-    "small",
-    "together",
-]
 
 # --- the verdict -----------------------------------------------------------------------------------------
 
