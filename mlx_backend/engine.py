@@ -25,6 +25,7 @@ from .idle import Idle
 from .line import LOOK, Line
 from .measuring import Measuring
 from .process import RESPONDER, Facts, Loaded, Order, Worker
+from .schema import admit
 from .sizes import Setup
 from .sums import DEFAULT
 from .types import Done, Event, Measured, Progress, Request, Status
@@ -56,7 +57,7 @@ class EngineLike(Protocol):
         Requests are answered one at a time in order of arrival, which is when the first event is asked for.
         Once `cancel` is set the stream ends within one token or one prefill chunk with Done("cancelled");
         while it waits or the model loads, at once (loading goes on). Closing the iterator cancels too.
-        Raises BackendError; EngineStopped when the model's process died.
+        Raises BackendError; EngineStopped when the model's process died, BadSchema before anything is done.
         """
 
     def measure(self, request: Request) -> Measured:
@@ -134,6 +135,7 @@ class Engine:
                 raise
 
     def stream(self, request: Request, cancel: threading.Event | None = None) -> Iterator[Event]:
+        admit(request)
         cancel = cancel or threading.Event()
         with self._place() as place:
             for ahead in self._line.wait(place, cancel):

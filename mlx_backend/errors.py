@@ -4,6 +4,7 @@ BackendError
 ├── ModelMissing      no folder, or files of it absent        .folder, .missing
 ├── ModelBroken       a file is damaged or not supported      .file
 ├── BadMedia          a picture or video cannot be used       .name, .problem
+├── BadSchema         an answer cannot be held to a schema    .problem
 ├── ContextTooLong    the request exceeds the context         .tokens, .limit
 ├── OutOfMemory       predicted or real                       .needed, .available: bytes
 │   └── NotEnoughMemory   refused before it was tried         .items, .remedy
@@ -70,6 +71,16 @@ class BadMedia(BackendError):
     def __init__(self, name: str, problem: str) -> None:
         super().__init__(f"{name}: {problem}")
         self.name = name
+        self.problem = problem
+
+
+class BadSchema(BackendError):
+    """The JSON Schema an answer shall follow cannot be used; the request was not run."""
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(
+            f"The JSON schema cannot be used: {problem}. Nothing was asked; change it and ask again."
+        )
         self.problem = problem
 
 

@@ -106,6 +106,9 @@ class Request:
         frames, 32 times so many for the whole of it; None takes the checkpoint's bounds.
     go_on: the last message is an answer that was cut short, and the events are what comes after its words;
         one without content goes on with its reasoning.
+    schema: text of a JSON Schema: the visible answer is one JSON value valid under it, and nothing else;
+        thinking stays free. Without go_on, tools and stop. The model is not told of it: that is the
+        messages' business.
     """
 
     messages: tuple[Message, ...]
@@ -117,6 +120,7 @@ class Request:
     tools: tuple[str, ...] = ()
     max_image_tokens: int | None = None
     go_on: bool = False
+    schema: str | None = None
 
 
 # --- what comes back -------------------------------------------------------------------------------------

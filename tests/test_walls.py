@@ -49,6 +49,7 @@ ORDER += [
     "ui",
     "controls",
     "server",
+    "ask_line",
     "ask",
     "backup",
     "macs",
@@ -67,7 +68,7 @@ LIBRARIES = {  # who alone may import it
 }
 VALUES = ["types", "errors", "reply"]  # of mlx_backend; the app may name them where two words clash
 # of mlx_backend; never import MLX
-LIGHT = [*VALUES, "explained", "parse", "line", "process", "measuring", "measurer", "engine", "fake"]
+LIGHT = [*VALUES, "schema", "explained", "parse", "line", "process", "measuring", "measurer", "engine", "fake"]
 LIGHT += ["catalogue", "manifest", "locks", "remote", "offline", "verify", "finding", "fetch", "hub"]
 LIGHT += ["sizes", "sums", "budget", "transient", "weighing", "device", "published", "speed", "calibration"]
 
