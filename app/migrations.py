@@ -186,6 +186,29 @@ def m006_predicted(db: sqlite_utils.Database) -> None:
     db.execute("alter table turns add column predicted_bytes integer")
 
 
+@migrations()
+def m007_extractions(db: sqlite_utils.Database) -> None:
+    # A table that is filled from files, one file after the other: what waits is what is still missing.
+    db.execute(
+        """create table extractions (
+            id integer primary key, title text not null, question text not null, columns text not null,
+            created_at real not null) strict"""
+    )
+    # document_id: what the file was read as; a better reader may have thrown that away.
+    db.execute(
+        """create table extraction_files (
+            id integer primary key,
+            extraction_id integer not null references extractions(id) on delete cascade,
+            position integer not null, name text not null, sha256 text not null references blobs(sha256),
+            document_id integer references documents(id) on delete set null,
+            state text not null check (state in ('waiting', 'done', 'failed')),
+            problem text not null default '', rows text not null default '[]',
+            finished integer not null default 0, seconds real not null default 0,
+            unique (extraction_id, position)) strict"""
+    )
+    db.execute("create index extraction_files_by_document on extraction_files(document_id)")
+
+
 def _keep_in_step(db: sqlite_utils.Database, table: str) -> None:
     """Triggers that write a table's terms into its index `table_fts`."""
     new = f"insert into {table}_fts(rowid, terms) values (new.id, new.terms);"
@@ -197,7 +220,7 @@ def _keep_in_step(db: sqlite_utils.Database, table: str) -> None:
 _FTS_NEW = "insert into search_fts(rowid, terms) values (new.id, new.terms);"
 _FTS_OLD = "insert into search_fts(search_fts, rowid, terms) values ('delete', old.id, old.terms);"
 
-KNOWN = 6  # how many migrations stand above; a test counts them
+KNOWN = 7  # how many migrations stand above; a test counts them
 
 
 def bring_up_to_date(db: sqlite_utils.Database, file: Path) -> None:

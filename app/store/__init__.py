@@ -12,6 +12,7 @@ from typing import Any
 from app.store.backups import Backup, BackupFailed, back_up, backups, daily, restore
 from app.store.database import IN_MEMORY
 from app.store.documents import Documents, FoundChunk, StoredDocument
+from app.store.extractions import ExtractionFile, Extractions, StoredExtraction
 from app.store.garbage import UNUSED_DAYS, Garbage
 from app.store.history import TRASH_DAYS, History
 from app.store.rescue import Rescued, rescue
@@ -38,9 +39,9 @@ from app.store.whole import Node, Tree, Whole
 DiskTrouble = sqlite3.OperationalError
 
 
-class Store(Turns, History, Searching, Whole, Documents, Garbage):
-    """The database of one person: turns, sidebar, search, whole conversations, documents, settings, and
-    sweeping."""
+class Store(Turns, History, Searching, Whole, Documents, Extractions, Garbage):
+    """The database of one person: turns, sidebar, search, whole conversations, documents, tables, settings,
+    and sweeping."""
 
     def setting(self, key: str, default: Any = None) -> Any:
         with self._lock:
@@ -54,7 +55,7 @@ class Store(Turns, History, Searching, Whole, Documents, Garbage):
 
 __all__ = [
     "CUT", "IN_MEMORY", "TRASH_DAYS", "UNUSED_DAYS", "Backup", "BackupFailed", "Begun", "Conversation",
-    "DiskTrouble", "Found", "FoundChunk", "Message", "Node", "Part", "PartType", "Rescued", "Status",
-    "StillAnswering", "Store", "StoredBlob", "StoredDocument", "Tree", "UnknownConversation",
-    "UnknownMessage", "back_up", "backups", "daily", "rescue", "restore", "ulid",
+    "DiskTrouble", "ExtractionFile", "Found", "FoundChunk", "Message", "Node", "Part", "PartType", "Rescued",
+    "Status", "StillAnswering", "Store", "StoredBlob", "StoredDocument", "StoredExtraction", "Tree",
+    "UnknownConversation", "UnknownMessage", "back_up", "backups", "daily", "rescue", "restore", "ulid",
 ]  # fmt: skip

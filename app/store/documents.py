@@ -22,6 +22,8 @@ from app.store.database import Database
 from app.store.values import StoredBlob, UnknownConversation
 
 Reading = Literal["reading", "ready", "failed"]
+AT_ONCE = 50  # pages: about 20 ms of the store's lock
+YIELD_SECONDS = 0.002  # a lock that is taken again at once is never seen free by who waits for it
 NONCE_BYTES = 5  # 40 bits: whoever writes a document cannot guess it, and it costs few tokens
 
 
@@ -127,25 +129,38 @@ class Documents(Database):
         return document_id
 
     def finish_document(self, document_id: int, document: Document, chunks: Sequence[Chunk]) -> None:
-        """Keep all that was read, and make it findable: all or nothing."""
+        """Keep all that was read, and make it findable.
+
+        Some pages at a time, so that nobody waits long for the store; until the last are there the document
+        is "reading", which nobody searches and begin_document begins anew.
+        """
+        found: dict[int, list[Chunk]] = {}
+        for chunk in chunks:
+            found.setdefault(chunk.page, []).append(chunk)
+        for at in range(0, len(document.pages), AT_ONCE):
+            self._keep_pages(document_id, document.pages[at : at + AT_ONCE], found)
+            time.sleep(YIELD_SECONDS)
+        values = {
+            "status": "ready",
+            "title": document.title,
+            "kind": document.kind,
+            "pages": max(document.total, len(document.pages)),
+            "problems": json.dumps(document.problems),
+            "outline": json.dumps([asdict(heading) for heading in document.outline]),
+        }
+        with self._lock, self._db.atomic():
+            self._db.table("documents").update(document_id, values)
+
+    def _keep_pages(self, document_id: int, pages: Sequence[Page], found: Mapping[int, list[Chunk]]) -> None:
         with self._lock, self._db.atomic():
             keys = {
                 page.number: self._db.table("pages").insert(_page(document_id, page)).last_pk
-                for page in document.pages
+                for page in pages
             }
             self._db.table("chunks").insert_all(
-                {"page_id": keys[c.page], "start": c.start, "stop": c.end, "terms": c.terms} for c in chunks
-            )
-            self._db.table("documents").update(
-                document_id,
-                {
-                    "status": "ready",
-                    "title": document.title,
-                    "kind": document.kind,
-                    "pages": max(document.total, len(document.pages)),
-                    "problems": json.dumps(document.problems),
-                    "outline": json.dumps([asdict(heading) for heading in document.outline]),
-                },
+                {"page_id": key, "start": c.start, "stop": c.end, "terms": c.terms}
+                for number, key in keys.items()
+                for c in found.get(number, ())
             )
 
     def fail_document(self, document_id: int, why: str) -> None:
@@ -206,9 +221,10 @@ class Documents(Database):
             self._db.table("evidence").insert(row, ignore=True)
 
 
-# What neither a conversation nor the library has.
+# What neither a conversation nor the library has, and no table was filled from.
 ORPHANS = """delete from documents where in_library = 0 and status != 'reading'
-    and id not in (select document_id from conversation_documents)"""
+    and id not in (select document_id from conversation_documents)
+    and id not in (select document_id from extraction_files where document_id is not null)"""
 
 _FOUND = """
 select p.document_id as document, p.number as page, c.start, c.stop as "end", bm25(chunks_fts) as rank
