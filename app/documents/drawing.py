@@ -7,9 +7,10 @@ Does not know: citations, the viewer, the model's picture sizes.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from . import said
 from .isolated import Child, Guard
@@ -54,14 +55,22 @@ def render(path: Path, number: int, rects: Sequence[Rect] = (), longest: int = L
 
 def place(path: Path, page: Page, start: int, end: int) -> Place:
     """Where page.text[start:end] stands on the page of a PDF. Raises Unreadable."""
-    before = len(canon(page.text[:start])[0])
-    data = _asked(path, {"page": page.number, "words": page.text[start:end], "before": before})
+    return places(path, page, [(start, end)])[0]
+
+
+def places(path: Path, page: Page, spans: Sequence[tuple[int, int]]) -> tuple[Place, ...]:
+    """The same for several ranges of characters, in their order. Raises Unreadable."""
+    wanted = [[page.text[start:end], len(canon(page.text[:start])[0])] for start, end in spans]
+    data = _asked(path, {"page": page.number, "words": wanted})
     try:
-        found = json.loads(data)
-        rects = tuple(Rect(*(float(side) for side in box)) for box in found["rects"])
-        return Place(rects, bool(found["exact"]) and bool(rects))
+        return tuple(_place(found) for found in json.loads(data)["places"])
     except (ValueError, TypeError, KeyError) as error:
         raise _failed(data) from error
+
+
+def _place(found: Mapping[str, Any]) -> Place:
+    rects = tuple(Rect(*(float(side) for side in box)) for box in found["rects"])
+    return Place(rects, bool(found["exact"]) and bool(rects))
 
 
 def _asked(path: Path, order: dict[str, object]) -> bytes:

@@ -4,8 +4,8 @@ Knows: PDFium's rendering and character boxes, turned pages, how large a picture
 Does not know: citations, the viewer.
 
 An order is JSON: {"page": 3, "longest": 1568, "rects": [[left, bottom, right, top], …]} is answered with a
-PNG of at most so many pixels on its long side; {"page": 3, "words": "…", "before": 120} with JSON: boxes
-of these words, of which the occurrence is meant that has about so many letters and digits before it.
+PNG of at most so many pixels on its long side; {"page": 3, "words": [["…", 120], …]} with JSON: boxes of
+each of these words, of which the occurrence is meant that has about so many letters and digits before it.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def answer(path: Path, order: str) -> bytes:
             raise Refusal("corrupt", f"a PDF without a page {number}")
         page = document[number - 1]
         if "words" in wanted:
-            return json.dumps(_places(page, wanted["words"], wanted["before"])).encode()
+            return json.dumps({"places": _places(page, wanted["words"])}).encode()
         width, height = page.get_size()
         scale = min(SCALE, longest / max(width, height, 1.0))
         image = page.render(scale=scale).to_pil().convert("RGB")
@@ -81,11 +81,17 @@ def _marked(image: Image.Image, boxes: Sequence[Box], size: tuple[float, float])
     return ImageChops.multiply(image, overlay)
 
 
-def _places(page: Any, words: str, before: int) -> dict[str, Any]:
-    """{"rects": boxes on the page as it is shown, "exact": what lies under them is these words}."""
+def _places(page: Any, wanted: Sequence[tuple[str, int]]) -> list[dict[str, Any]]:
+    """Each {"rects": boxes on the page as it is shown, "exact": what lies under them is these words}."""
     textpage = page.get_textpage()
     codes = (raw.FPDFText_GetUnicode(textpage, at) for at in range(textpage.count_chars()))
     text, places = canon(chr(code) if 31 < code < 0x110000 else " " for code in codes)
+    return [_place(page, textpage, text, places, words, before) for words, before in wanted]
+
+
+def _place(
+    page: Any, textpage: Any, text: str, places: Sequence[int], words: str, before: int
+) -> dict[str, Any]:
     wanted, _ = canon(words)
     at = nearest(text, wanted, before) if wanted else -1
     if at < 0:
