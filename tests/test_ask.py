@@ -16,7 +16,8 @@ from asking import ROOT
 from media import write_video
 from PIL import Image as Pillow
 
-from app.__main__ import _request, parser
+from app.__main__ import parser
+from app.ask_line import request_of
 from mlx_backend import Image, Message, Sampling, Text, Video
 
 COMMAND = [sys.executable, "-P", "-m", "app"]
@@ -103,7 +104,7 @@ def test_the_request_carries_everything_in_the_order_given(tmp_path: Path) -> No
         "--temperature 0.5 --top-p 0.9 --seed 3 --max-tokens 9 --thinking-budget 0 --max-image-tokens 50"
     )
     rest = [*numbers.split(), "--system", "Be brief.", "--stop", "END", "--stop", "\n\n"]
-    request = _request(parser().parse_args(["ask", "Compare.", *media, *rest]))
+    request = request_of(parser().parse_args(["ask", "Compare.", *media, *rest]))
     a, v, b = (Path(name) for name in names)
     parts = (Image(a, names[0]), Video(v, names[1]), Image(b, names[2]), Text("Compare."))
     assert request.messages == (Message("system", (Text("Be brief."),)), Message("user", parts))
@@ -118,7 +119,7 @@ def test_how_a_video_is_looked_at_stands_behind_it(tmp_path: Path) -> None:
     a, b, c, d = (str(tmp_path / name) for name in ("a.mp4", "b.mp4", "c.png", "d.mp4"))
     media = ["--video", a, "--video", b, "--fps", "1", "--from", "10", "--to", "1:20.5", "--image", c]
     more = ["--video", d, "--to", "1:00:01"]
-    content = _request(parser().parse_args(["ask", "?", *media, *more])).messages[0].content
+    content = request_of(parser().parse_args(["ask", "?", *media, *more])).messages[0].content
     assert content == (
         Video(Path(a), a),
         Video(Path(b), b, fps=1.0, start=10.0, end=80.5),

@@ -27,6 +27,7 @@ SCRIPT = re.compile(
 TERMINAL = (
     "app/__main__.py",
     "app/ask.py",
+    "app/ask_line.py",
     "app/attached.py",
     "app/backup.py",
     "app/config.py",

@@ -35,6 +35,8 @@ ORDER = [
     "models",
     "models_line",
     "stock",
+    "intake",
+    "ahead",
     "library",
     "answering",
     "drafts",
@@ -152,5 +154,13 @@ def test_importing_the_app_loads_no_model_library() -> None:
     heavy = {"mlx", "mlx_vlm", "transformers", "torch"}
     code = f"import sys, importlib\nfor n in {names}: importlib.import_module(n)\n"
     code += f"print({heavy} & set(sys.modules))"
+    shown = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert shown.stdout.strip() == "set()"
+
+
+def test_importing_the_server_loads_no_parser() -> None:
+    """Parsers read hostile files in a process of their own; where they are not loaded they cannot be led."""
+    parsers = {"pypdfium2", "pypdfium2_raw", "lxml", "docx", "pptx", "openpyxl"}
+    code = f"import sys, app.server\nprint({parsers} & set(sys.modules))"
     shown = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert shown.stdout.strip() == "set()"
