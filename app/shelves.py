@@ -19,7 +19,7 @@ from pathlib import Path
 
 from app.blobs import Blobs
 from app.scratch import Scratch
-from app.store import IN_MEMORY, Store
+from app.store import IN_MEMORY, Store, StoredDocument
 
 log = logging.getLogger(__name__)
 
@@ -80,6 +80,14 @@ class Shelves:
             kind = shelf.store.media_type(sha256)
             if kind is not None and (file := shelf.blobs.path(sha256)).exists():
                 return Stored(file, kind, shelf is self.kept)
+        return None
+
+    def document(self, sha256: str, document_id: int) -> tuple[Shelf, StoredDocument] | None:
+        """What was read of a file, and where. None: it is gone; ids are numbers of one shelf, hence both."""
+        for shelf in (self.kept, *list(self._temporary.values())):
+            found = shelf.store.document_numbered(document_id)
+            if found is not None and found.sha256 == sha256:
+                return shelf, found
         return None
 
     def sweep(self) -> None:

@@ -69,6 +69,11 @@ class Documents(Database):
         found = self._documents("where sha256 = :sha256 and parser = :parser", sha256=sha256, parser=parser)
         return found[0] if found else None
 
+    def document_numbered(self, document_id: int) -> StoredDocument | None:
+        """The document with this id."""
+        found = self._documents("where documents.id = :id", id=document_id)
+        return found[0] if found else None
+
     def documents_of(self, conversation_id: str) -> tuple[StoredDocument, ...]:
         """What a conversation has, in the order in which it came."""
         where = """join conversation_documents on document_id = documents.id
