@@ -11,6 +11,7 @@ keeps nothing, gets all of it.
 from __future__ import annotations
 
 import logging
+import sys
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
@@ -32,14 +33,36 @@ class Discreet(logging.Formatter):
         return "\n".join(lines)
 
 
+class LogFile(RotatingFileHandler):
+    """A disk that is full or gone is told of once: the terminal has every record anyway."""
+
+    def __init__(self, path: Path) -> None:
+        self._told = False
+        super().__init__(path, maxBytes=BYTES, backupCount=1, encoding="utf-8")
+        self.setFormatter(Discreet())
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        if not isinstance(error := sys.exception(), OSError):
+            super().handleError(record)
+        elif not self._told:
+            self._told = True
+            _say(Path(self.baseFilename), error)
+
+
 def begin(folder: Path) -> None:
     """Send warnings and errors to the terminal and to app.log; where that cannot be written, only there."""
     handlers: list[logging.Handler] = [logging.StreamHandler()]
+    path = folder / "app.log"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        file = RotatingFileHandler(folder / "app.log", maxBytes=BYTES, backupCount=1, encoding="utf-8")
-        file.setFormatter(Discreet())
-        handlers.append(file)
-    except OSError:
-        pass
+        handlers.append(LogFile(path))
+    except OSError as error:
+        _say(path, error)
     logging.basicConfig(level=logging.WARNING, handlers=handlers, force=True)
+
+
+def _say(path: Path, error: OSError) -> None:
+    why = error.strerror or error
+    print(
+        f"{path} cannot be written ({why}). The app goes on; warnings are shown here only.", file=sys.stderr
+    )

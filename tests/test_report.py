@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -153,25 +155,58 @@ def test_ordinary_words_are_never_a_line_of_a_log() -> None:
 # --- the app's own log ------------------------------------------------------------------------------------
 
 
-def test_the_log_on_the_disk_holds_no_words_of_a_person(
-    config: Config, capfd: pytest.CaptureFixture[str]
-) -> None:
+@pytest.fixture
+def root() -> Iterator[logging.Logger]:
+    """The log as it is for everybody else, afterwards."""
     root = logging.getLogger()
-    before = root.handlers[:], root.level
+    handlers, level = root.handlers[:], root.level
+    yield root
+    for handler in root.handlers:
+        handler.close()
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+def test_the_log_on_the_disk_holds_no_words_of_a_person(
+    config: Config, root: logging.Logger, capfd: pytest.CaptureFixture[str]
+) -> None:
+    logs.begin(config.logs)
     try:
-        logs.begin(config.logs)
-        try:
-            raise ValueError(f"{SECRET}.png is no picture")
-        except ValueError:
-            logging.getLogger("app.turn").warning("%s could not be kept", SECRET, exc_info=True)
-        logging.getLogger("uvicorn.error").error(f"{SECRET} came in")
-    finally:
-        for handler in root.handlers:
-            handler.close()
-        root.handlers[:], _ = before
-        root.setLevel(before[1])
+        raise ValueError(f"{SECRET}.png is no picture")
+    except ValueError:
+        logging.getLogger("app.turn").warning("%s could not be kept", SECRET, exc_info=True)
+    logging.getLogger("uvicorn.error").error(f"{SECRET} came in")
     written = (config.logs / "app.log").read_text(encoding="utf-8")
     assert SECRET not in written
     assert "WARNING app.turn: %s could not be kept" in written and "ValueError: …" in written
     assert "ERROR uvicorn.error:" in written
     assert f"{SECRET} could not be kept" in capfd.readouterr().err
+
+
+def test_a_log_that_cannot_be_made_is_told_of(
+    config: Config, root: logging.Logger, capfd: pytest.CaptureFixture[str]
+) -> None:
+    config.logs.parent.mkdir(parents=True)
+    config.logs.write_text("a file lies where the folder should be")
+    logs.begin(config.logs)
+    logging.getLogger("app.turn").warning("one")
+    said = capfd.readouterr().err
+    assert said.count("app.log cannot be written (File exists). The app goes on") == 1
+    assert "one" in said
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device here that is always full")
+def test_a_full_disk_is_told_of_once(
+    config: Config, root: logging.Logger, capfd: pytest.CaptureFixture[str]
+) -> None:
+    config.logs.mkdir(parents=True)
+    (config.logs / "app.log").symlink_to("/dev/full")
+    logs.begin(config.logs)
+    for word in ("one", "two"):
+        logging.getLogger("app.turn").warning(word)
+    said = capfd.readouterr().err
+    assert said.count("app.log cannot be written (No space left on device)") == 1
+    assert "one" in said and "two" in said and "Traceback" not in said
+    # what is still in its buffer cannot be written at its closing either
+    with contextlib.suppress(OSError):
+        root.handlers[-1].close()
