@@ -24,12 +24,15 @@ def locked(path: Path, waiting: Callable[[], None] | None) -> Iterator[None]:
 
     Raises BlockingIOError at once where waiting is None and it is held.
     """
-    while (held := _take(path)) is None:
-        if waiting is None:
-            raise BlockingIOError(errno.EWOULDBLOCK, "is in use by another process", str(path))
-        waiting()
-        time.sleep(0.1)
-    file, handle = held
+    while True:
+        try:
+            file, handle = _take(path)
+            break
+        except BlockingIOError:
+            if waiting is None:
+                raise
+            waiting()
+            time.sleep(0.1)
     try:
         yield
     finally:
@@ -39,24 +42,33 @@ def locked(path: Path, waiting: Callable[[], None] | None) -> Iterator[None]:
         os.close(handle)
 
 
-def _take(path: Path) -> tuple[Path, int] | None:
-    """The lock beside what it guards, or, on a disk without locks, in this computer's temporary folder."""
-    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if os.path.samestat(path.stat(), os.fstat(handle)):
-            return path, handle
-    except (BlockingIOError, FileNotFoundError):
-        pass
-    except OSError as error:
-        if error.errno in UNSUPPORTED and path.parent != Path(tempfile.gettempdir()):
-            path.unlink(missing_ok=True)
+def _take(path: Path) -> tuple[Path, int]:
+    """The lock beside what it guards, or, on a disk without locks, in this computer's temporary folder.
+
+    Raises BlockingIOError while another process holds it.
+    """
+    while True:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
             os.close(handle)
-            return _take(_elsewhere(path))
-        os.close(handle)
-        raise
-    os.close(handle)
-    return None
+            if error.errno in UNSUPPORTED and path.parent != Path(tempfile.gettempdir()):
+                path.unlink(missing_ok=True)
+                return _take(_elsewhere(path))
+            if error.errno in (errno.EWOULDBLOCK, errno.EAGAIN):
+                raise BlockingIOError(error.errno, "is in use by another process", str(path)) from None
+            raise
+        if _is_at(path, handle):
+            return path, handle
+        os.close(handle)  # who held it removed the file between our opening and our locking: nobody has it
+
+
+def _is_at(path: Path, handle: int) -> bool:
+    try:
+        return os.path.samestat(path.stat(), os.fstat(handle))
+    except FileNotFoundError:
+        return False
 
 
 def _elsewhere(path: Path) -> Path:
