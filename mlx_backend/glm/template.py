@@ -124,7 +124,7 @@ def _template(folder: Path) -> str | None:
     try:
         return (folder / "chat_template.jinja").read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):
-        pass
+        pass  # most often it is not there; one that cannot be read has no say either
     try:
         entry = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))["chat_template"]
     except (OSError, ValueError, LookupError, TypeError):
