@@ -145,7 +145,7 @@ def _logs(folder: Path) -> Iterator[tuple[str, str]]:
     """Each log of ours with what of it may be passed on. Logs are ours by name: others are not looked at."""
     for name in ("app", "worker", "measure", "doctor", "launcher", "install", "console"):
         for ending in (".log", ".log.1"):
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError):  # most are not there
                 text = _end(folder / f"{name}{ending}")
                 yield f"{name}{ending}", "\n".join(harmless(text)) + "\n"
 

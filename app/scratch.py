@@ -64,7 +64,7 @@ class Scratch:
 
 
 def _root() -> Path:
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError):  # no such folder: a Mac has none
         if os.access(IN_MEMORY, os.W_OK) and shutil.disk_usage(IN_MEMORY).free >= ROOM:
             return IN_MEMORY
     return Path(tempfile.gettempdir())

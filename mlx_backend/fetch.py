@@ -322,7 +322,7 @@ def _stay_awake() -> None:
     """A Mac that nobody touches falls asleep, and a large model takes hours. Ends with this process."""
     if sys.platform == "darwin":
         nothing = subprocess.DEVNULL
-        with suppress(OSError):
+        with suppress(OSError):  # without it the Mac may fall asleep, and the download goes on afterwards
             subprocess.Popen(["caffeinate", "-i", "-w", str(os.getpid())], stdin=nothing, stdout=nothing)
 
 

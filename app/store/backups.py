@@ -214,6 +214,7 @@ def duplicate(source: Path, copy: Path) -> None:
     shutil.copyfile(source, copy)
     if (wal := _beside(source, "-wal")).exists():
         shutil.copyfile(wal, _beside(copy, "-wal"))
+    # one that is damaged keeps its -wal beside it: whoever asks for its damage is told
     with contextlib.suppress(sqlite3.DatabaseError), contextlib.closing(opened(copy)) as connection:
         connection.execute("pragma journal_mode = delete")  # the wal's content moves into the file
 

@@ -109,7 +109,7 @@ def _newest_whole(database: Path, copy: Path) -> Backup | None:
     """Copy the newest backup that is whole."""
     for backup in backups(database):
         duplicate(backup.file, copy)
-        with contextlib.suppress(DatabaseTooNew):
+        with contextlib.suppress(DatabaseTooNew):  # of a later version of the app: an older one will do
             if damage(copy) is None and foreign(copy) is None:
                 return backup
     return None
