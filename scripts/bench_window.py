@@ -84,6 +84,7 @@ class Served:
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
         )
+        self.pid = self._process.pid
         self.address = self._line("GLM Chat is open at").split()[-1]
 
     def cpu(self) -> float:

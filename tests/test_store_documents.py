@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
 
 import pytest
 
@@ -11,6 +12,7 @@ from app.documents.indexing import chunks
 from app.documents.pages import Document, Heading, Page
 from app.documents.search import query
 from app.store import Part, Store, StoredBlob, StoredDocument, UnknownConversation
+from app.store.documents import AT_ONCE
 
 FILE = StoredBlob("ab" * 32, "application/pdf", 12)
 READ = Document(
@@ -74,6 +76,49 @@ def test_reading_again_replaces_the_pages_under_the_same_id(store: Store) -> Non
     assert store.pages(number) == () and found(store, "keel", number) == []
     assert kept(store) == number and found(store, "keel", number) == [(number, 1)]
     store._db.execute("insert into chunks_fts(chunks_fts) values ('integrity-check')")
+
+
+def test_what_an_older_reader_made_of_a_file_is_put_aside(store: Store) -> None:
+    old = kept(store)
+    chat, other = conversation(store, old), conversation(store, old)
+    new = store.begin_document(FILE, 2, "Boats.pdf", "pdf")
+    store.finish_document(new, READ, [])
+    store.give_document(chat, new)
+    assert [(d.id, d.active) for d in store.documents_of(chat)] == [(old, False), (new, True)]
+    assert [(d.id, d.active) for d in store.documents_of(other)] == [(old, True)]
+
+
+def test_long_documents_are_kept_some_pages_at_a_time_in_order(store: Store) -> None:
+    pages = tuple(Page(n, f"page {n}", f"anchor number{n}", 595, 842) for n in range(1, 2 * AT_ONCE + 8))
+    number = kept(store, Document("pdf", "Long.pdf", pages, total=len(pages)))
+    assert store.pages(number) == pages
+    for wanted in (1, AT_ONCE, AT_ONCE + 1, len(pages)):
+        assert found(store, f"number{wanted}", number)[0] == (number, wanted)
+
+
+def test_others_are_let_in_while_a_long_document_is_kept(store: Store) -> None:
+    """Without that a window would wait for its next word until the last page is written."""
+    pages = tuple(Page(n, f"page {n}", "words " * 40, 595, 842) for n in range(1, 10 * AT_ONCE))
+    made = list(chunks(pages, "Long.pdf"))
+    number = store.begin_document(FILE, 1, "Long.pdf", "pdf")
+    work = threading.Thread(target=lambda: store.finish_document(number, Document("pdf", "x", pages), made))
+    work.start()
+    seen = set()
+    while work.is_alive():
+        read = store.document(FILE.sha256, 1)
+        assert read is not None
+        seen.add(read.pages if read.status == "reading" else "ready")
+    work.join()
+    assert len(seen - {0, len(pages)}) >= 3
+
+
+def test_what_a_crash_left_half_read_is_gone_at_the_next_start(store: Store, blobs: Blobs) -> None:
+    number = store.begin_document(FILE, 1, "Boats.pdf", "pdf")
+    store._keep_pages(number, READ.pages, {})
+    kept(store, blob=StoredBlob("cd" * 32, "text/plain", 1))
+    store.mark_interrupted()
+    assert store.document(FILE.sha256, 1) is None and store._db.table("pages").count == len(READ.pages)
+    assert store.document("cd" * 32, 1) is not None
 
 
 def test_a_page_that_was_read_off_its_picture_is_found(store: Store) -> None:

@@ -70,7 +70,18 @@ LIBRARIES = {  # who alone may import it
 }
 VALUES = ["types", "errors", "reply"]  # of mlx_backend; the app may name them where two words clash
 # of mlx_backend; never import MLX
-LIGHT = [*VALUES, "schema", "explained", "parse", "line", "process", "measuring", "measurer", "engine", "fake"]
+LIGHT = [
+    *VALUES,
+    "schema",
+    "explained",
+    "parse",
+    "line",
+    "process",
+    "measuring",
+    "measurer",
+    "engine",
+    "fake",
+]
 LIGHT += ["catalogue", "manifest", "locks", "remote", "offline", "verify", "finding", "fetch", "hub"]
 LIGHT += ["sizes", "sums", "budget", "transient", "weighing", "device", "published", "speed", "calibration"]
 

@@ -185,8 +185,13 @@ class Turns(Database):
             return True
 
     def mark_interrupted(self) -> int:
-        """Call at start, when no answer can be running: a crash left as `streaming` what is `interrupted`."""
+        """Call at start, when no answer can be running: a crash left as `streaming` what is `interrupted`.
+
+        What was being read of a document goes, its file with it if nothing else needs that: it is read anew
+        when it is asked about again.
+        """
         with self._lock, self._db.atomic():
+            self._db.execute("delete from documents where status = 'reading' and in_library = 0")
             cut = list(self._db.query("select id, conversation_id from messages where status = 'streaming'"))
             for row in cut:
                 self._db.table("messages").update(row["id"], {"status": "interrupted"})
