@@ -14,10 +14,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from app import library
+from app import intake, library
 from app.blobs import Blobs
 from app.drafts import Draft, begin
-from app.library import Engine, Told
+from app.intake import Told
+from app.library import Engine
 from app.store import IN_MEMORY, Message, Part, Store
 from mlx_backend import BadMedia, Request, Text
 
@@ -38,7 +39,7 @@ class Attached:
 def attached(engine: Engine, request: Request, files: Sequence[Path], told: Told) -> Iterator[Attached]:
     """The question with its documents before it. Raises BadMedia for a file that cannot be used."""
     for file in files:
-        if library.media_type(file) is None:
+        if intake.media_type(file) is None:
             raise BadMedia(str(file), "it is no document that can be read.")
     with tempfile.TemporaryDirectory(prefix="glm-chat-") as folder:
         store, blobs = Store(IN_MEMORY), Blobs(Path(folder))
@@ -52,7 +53,7 @@ def _attached(
     words = "".join(part.text for part in asked.content if isinstance(part, Text))
     begun = begin(store, blobs, None, Draft(words, tuple(files)))
     name, never = begun.conversation_id, threading.Event()
-    library.take_in(store, blobs, name, store.path(name)[0], told, never.is_set)
+    intake.take_in(store, blobs, name, store.path(name)[0], told, never.is_set)
     before = replace(request, messages=request.messages[:-1])
     library.choose(store, engine, name, store.path(name), before, never)
     path = store.path(name)

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from app import disk, library
+from app import disk, intake
 from app.blobs import Blobs
 from app.choices import Choices
 from app.look import look as valid
@@ -96,7 +96,7 @@ def media_type(file: Path) -> str:
     kind, packed = mimetypes.guess_type(file.name)
     if kind is not None and not packed and kind.startswith(("image/", "video/")):
         return kind
-    if (document := library.media_type(file)) is not None:
+    if (document := intake.media_type(file)) is not None:
         return document
     raise BadDraft(
         f"{file.name} is neither a picture, a video nor a document that can be read. "

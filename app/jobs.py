@@ -8,12 +8,14 @@ in order.
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any, Protocol
 
 from app import disk, library, turn
+from app.ahead import Ahead
 from app.answering import Live
 from app.shelves import Shelf, Shelves
 from app.store import Begun
@@ -39,7 +41,7 @@ class Job:
         self.begun = begun
         self.live = Live()
         self.cancel = Cancel()
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()  # of the three that change together: live, version, over
         self._version = 0
         self._over = False
         self._thread = threading.Thread(target=self._work, args=(run,), name="turn", daemon=True)
@@ -48,24 +50,25 @@ class Job:
         self._thread.start()
 
     def publish(self, live: Live) -> None:
-        with self._changed:
+        with self._lock:
             self.live = live
             self._version += 1
-            self._changed.notify_all()
 
-    def follow(self, hz: float = FOLLOW_HZ) -> Iterator[Live]:
+    async def follow(self, hz: float = FOLLOW_HZ) -> AsyncIterator[Live]:
         """The states of the answer, at most `hz` a second, until it is stored; the last one always comes.
 
-        Any number may follow, from any moment on.
+        Any number may follow, from any moment on. It looks and is not told: a wakeup for each of fifty words
+        a second costs more than ten looks, and no thread waits.
         """
         seen, over = -1, False
         while not over:
-            with self._changed:
-                self._changed.wait_for(lambda: self._version != seen)  # noqa: B023 - used before it changes
-                seen, over, live = self._version, self._over, self.live
-            yield live
+            with self._lock:
+                version, over, live = self._version, self._over, self.live
+            if version != seen:
+                seen = version
+                yield live
             if not over:
-                time.sleep(1 / hz)
+                await asyncio.sleep(1 / hz)
 
     def wait(self, seconds: float | None = None) -> bool:
         """Whether the answer is stored, after waiting at most so long."""
@@ -76,20 +79,21 @@ class Job:
         try:
             run(self)
         finally:
-            with self._changed:
+            with self._lock:
                 self._over = True
                 self._version += 1
-                self._changed.notify_all()
 
 
 class Jobs:
-    """Every answer on its way, by conversation. latest: the conversation that was answered in last."""
+    """Every answer on its way, by conversation. latest: the conversation that was answered in last; ahead:
+    documents of drafts, read while the question is still written."""
 
     def __init__(
         self, shelves: Shelves, engine: Measuring, titles: Callable[[], bool] = lambda: False
     ) -> None:
         """titles: whether the model is to give titles, asked after every answer."""
         self.shelves, self._engine, self._titles = shelves, engine, titles
+        self.ahead = Ahead()
         self._naming: Naming | None = None
         self._lock = threading.Lock()
         self._running: dict[str, Job] = {}
@@ -165,6 +169,7 @@ class Jobs:
 
     def close(self, seconds: float) -> None:
         """End all answers, waiting at most so long for them to be stored."""
+        self.ahead.close()
         with self._lock:
             jobs, self._titles = list(self._running.values()), lambda: False
         for job in jobs:
@@ -179,7 +184,15 @@ class Jobs:
 
     def _run(self, shelf: Shelf, job: Job) -> None:
         try:
-            turn.run(shelf.store, shelf.blobs, self._engine, job.begun, job.cancel, job.publish)
+            turn.run(
+                shelf.store,
+                shelf.blobs,
+                self._engine,
+                job.begun,
+                job.cancel,
+                job.publish,
+                self.ahead.read,
+            )
         finally:
             naming = Naming(self._engine, shelf, job.begun.conversation_id) if self._titles() else None
             with self._lock:

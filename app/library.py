@@ -1,18 +1,19 @@
-"""The documents of a conversation: read once, laid before the model, quotations checked.
+"""The documents of a conversation: chosen for a question, laid before the model, quotations checked.
 
-Knows: how the store, the reader and the pure rooms of documents/ work together in a turn.
-Does not know: how a request is made of messages (turn.py), SQL, formats, the window.
+Knows: how the store and the pure rooms of documents/ work together in a turn.
+Does not know: how a file is read (intake.py), how a request is made of messages (turn.py), SQL, formats, the
+window.
 
 What a question brings is decided when it is asked, kept with it as numbers of pages, and never decided again:
 every later request is made of the same words.
 Message.evidence is {"places": [[number, document, page, picture, words], …], "found": bool, "reading":
-[{"title", "read", "total"}, …]}; number is what the model cites.
+[{"document", "title", "read", "total"}, …]}; number is what the model cites.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -20,21 +21,14 @@ from typing import Any, Protocol
 
 import mlx_backend as backend
 from app.blobs import Blobs
-from app.documents import cite, drawing, evidence, quotes, reading, rewriting, route
-from app.documents.indexing import chunks
+from app.documents import cite, drawing, evidence, quotes, rewriting, route
 from app.documents.pages import Page, Unreadable
-from app.documents.reader.items import Refusal
-from app.documents.reader.kind import kind_of
 from app.documents.search import Hit, search
-from app.store import Message, Part, Store, StoredBlob, StoredDocument
+from app.store import Message, Part, Store, StoredDocument
 
-DOCUMENT = "application/octet-stream"
-READER = 1  # goes up when files are read better than before: they are read anew
 ANSWER_TOKENS = 4_096  # of the context, kept free for the answer
 SMALLEST = 1_000  # tokens of evidence; with less room there is none
-_reading = threading.Lock()  # one file at a time, whoever asks: the second one to ask finds it read
 
-Told = Callable[[str, int, int], None]  # name of the file, pages done, pages in all or 0
 Laid = Mapping[str, tuple[backend.Part, ...]]  # by question, what stands before its words
 
 
@@ -56,70 +50,6 @@ class Numbered:
     place: route.Place
 
 
-def media_type(file: Path) -> str | None:
-    """Of a file that can be read as a document, by its content; None: it is none.
-
-    A picture is none: the model looks at it. All are bytes to a browser, which shall open none of them.
-    """
-    try:
-        kind = kind_of(file)
-    except Refusal as refusal:
-        # it says so when it is read, and why; what is no document at all is not sent
-        return DOCUMENT if refusal.item.code in _DOCUMENTS_STILL else None
-    except OSError:
-        return None
-    return None if kind == "picture" else DOCUMENT
-
-
-_DOCUMENTS_STILL = ("password", "corrupt", "empty", "bomb", "too-large")
-
-
-# --- taking in -------------------------------------------------------------------------------------------
-
-
-def take_in(
-    store: Store,
-    blobs: Blobs,
-    conversation_id: str,
-    question: Message,
-    told: Told,
-    stopped: Callable[[], bool],
-) -> None:
-    """Read the question's documents that are not read yet. Raises BadMedia for one that cannot be used."""
-    for part in question.parts:
-        if part.type == "document" and part.sha256 is not None:
-            name = str(part.data.get("name", "document"))
-            with _reading:
-                document = _read(store, blobs.path(part.sha256), part.sha256, name, told, stopped)
-            if document is None:
-                return  # stopped
-            if document.status == "failed":
-                raise backend.BadMedia(name, " ".join(document.problems))
-            store.give_document(conversation_id, document.id)
-
-
-def _read(
-    store: Store, file: Path, sha256: str, name: str, told: Told, stopped: Callable[[], bool]
-) -> StoredDocument | None:
-    """None: it was stopped, and the next question reads it."""
-    found = store.document(sha256, READER)
-    if found is not None and found.status != "reading":
-        return found
-    blob = StoredBlob(sha256, store.media_type(sha256) or "", file.stat().st_size if file.exists() else 0)
-    document_id = store.begin_document(blob, READER, name, "text")
-    try:
-        read = reading.read(file, name, lambda done, total: told(name, done, total), stopped)
-    except Unreadable as error:
-        if error.code == "stopped":
-            return None
-        store.fail_document(document_id, str(error))
-    else:
-        words = list(chunks(read.pages, f"{name} › {read.title}", read.outline))
-        # by the name that the person gave it: what a file calls itself may be anything
-        store.finish_document(document_id, replace(read, title=name), words)
-    return store.document(sha256, READER)
-
-
 # --- choosing --------------------------------------------------------------------------------------------
 
 
@@ -135,7 +65,7 @@ def choose(
 
     before: the conversation up to that question, without it.
     """
-    question, books = path[-2], _books(store, conversation_id)
+    question, books = path[-2], read_now(store, conversation_id)
     words = " ".join(part.text for part in question.parts if part.type == "text")
     shown = [numbered.place for numbered in numbers(path[:-2])]
     budget = _budget(engine, before)
@@ -155,7 +85,8 @@ def undecided(store: Store, conversation_id: str, path: Sequence[Message]) -> bo
     )
 
 
-def _books(store: Store, conversation_id: str) -> list[route.Book]:
+def read_now(store: Store, conversation_id: str) -> list[route.Book]:
+    """The documents that the conversation's next question reads."""
     return [
         route.Book(d.id, d.title, d.kind, store.pages(d.id), d.total, d.outline)
         for d in store.documents_of(conversation_id)
@@ -164,10 +95,14 @@ def _books(store: Store, conversation_id: str) -> list[route.Book]:
 
 
 def _budget(engine: Engine, before: backend.Request) -> route.Budget:
+    measured = engine.measure(replace(before, messages=(*before.messages, _WORD), go_on=False))
+    return budget(measured.tokens, measured.limit)
+
+
+def budget(tokens: int, limit: int) -> route.Budget:
     """What the context has room for, at most the usual. Tokens of pages are estimates: a third is spare."""
     budget = route.Budget()
-    measured = engine.measure(replace(before, messages=(*before.messages, _WORD), go_on=False))
-    room = max(0, (measured.limit - measured.tokens - ANSWER_TOKENS) * 2 // 3)
+    room = max(0, (limit - tokens - ANSWER_TOKENS) * 2 // 3)
     pictures = min(budget.pictures, room // 2 // route.PICTURE_TOKENS)
     found = min(budget.found, room - pictures * route.PICTURE_TOKENS)
     return replace(budget, whole=min(budget.whole, room), found=found, pictures=pictures)
@@ -189,7 +124,9 @@ def _kept(choice: route.Choice, before: Sequence[Numbered]) -> dict[str, Any]:
     for place in choice.added:
         number = known.setdefault((place.document, place.page), len(known) + 1)
         places.append([number, place.document, place.page, int(place.picture), int(place.words)])
-    told = [{"title": r.title, "read": r.read, "total": r.total} for r in choice.reading]
+    told = [
+        {"document": r.document, "title": r.title, "read": r.read, "total": r.total} for r in choice.reading
+    ]
     return {"places": places, "found": choice.found, "reading": told}
 
 

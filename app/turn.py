@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import mlx_backend as backend
-from app import disk, library
+from app import disk, intake, library
 from app.answering import Answering, Live, Opening
 from app.blobs import Blobs
 from app.choices import Choices, read
@@ -175,10 +175,12 @@ def run(
     begun: Begun,
     cancel: Cancel,
     publish: Callable[[Live], None],
+    reads: intake.Reads | None = None,
 ) -> None:
     """Ask the engine and keep its answer; returns when the answer's last state is stored. Never raises.
 
-    cancel: set it to stop. publish: called with every new state, from this thread.
+    cancel: set it to stop. publish: called with every new state, from this thread. reads: how documents are
+    read, see intake.take_in.
     """
     answering = Answering(publish)
     path: Sequence[Message] = ()
@@ -187,7 +189,8 @@ def run(
         path = store.path(begun.conversation_id)
         answering = Answering(publish, path[-1].parts if path else (), library.highest(path))
         publish(answering.live)
-        path = _with_documents(store, blobs, engine, begun, path, cancel, publish)
+        _take_in(store, blobs, begun, path, cancel, publish, reads)
+        path = _with_documents(store, blobs, engine, begun, path, cancel)
         answering.highest = library.highest(path)
         laid = library.lay(store, blobs, begun.conversation_id, path)
         asked = request(path, blobs, laid)
@@ -205,6 +208,23 @@ def run(
     _finish(store, begun.answer_id, answering, parts, problem, cancel)
 
 
+def _take_in(
+    store: Store,
+    blobs: Blobs,
+    begun: Begun,
+    path: Sequence[Message],
+    cancel: Cancel,
+    publish: Callable[[Live], None],
+    reads: intake.Reads | None,
+) -> None:
+    shown = path[-1].parts
+
+    def told(name: str, done: int, total: int) -> None:
+        publish(Live(shown, Opening(name, done, total)))
+
+    intake.take_in(store, blobs, begun.conversation_id, path[-2], told, cancel.is_set, reads)
+
+
 def _with_documents(
     store: Store,
     blobs: Blobs,
@@ -212,15 +232,8 @@ def _with_documents(
     begun: Begun,
     path: Sequence[Message],
     cancel: Cancel,
-    publish: Callable[[Live], None],
 ) -> list[Message]:
     """The path, with what of the conversation's documents belongs to its last question."""
-    shown = path[-1].parts
-
-    def told(name: str, done: int, total: int) -> None:
-        publish(Live(shown, Opening(name, done, total)))
-
-    library.take_in(store, blobs, begun.conversation_id, path[-2], told, cancel.is_set)
     sent = kept(path, path[-1])
     if not cancel.is_set() and library.undecided(store, begun.conversation_id, sent):
         laid = library.lay(store, blobs, begun.conversation_id, sent)
