@@ -5,7 +5,12 @@ Does not know: how files are read; retrieval.
 
 Every reading is a process of its own, with the parser's import. Pages per second are of processor time, which
 stays comparable on a busy machine; memory is the peak of the process that parses. GLM Chat's figures are of
-the whole road: the child's start, its lines, the words mended.
+the whole road: the child's start, its lines, the words mended. It reads every page; the others read --most
+pages of a longer file, spread evenly over it, and are compared by the page.
+
+More manuals than are installed: `apt-get download gnuplot-doc octave-doc r-doc-pdf debian-reference-zh-cn
+developers-reference-ja`, `dpkg -x` each into one folder, and --manuals FOLDER. Where a text edition of
+the same name lies beside a PDF, it is the truth.
 """
 
 from __future__ import annotations
@@ -47,12 +52,17 @@ WORDS = [
 HAN = "港口费用由管理局决定所有的船都要付每年一次不得拖延超过三十天的加收百分之五"
 KANA = "港の料金はすべての船に適用されます支払いは年に一度で三十日を過ぎると加算されます"
 CHILDS = [0, 0]  # peaks of what parsed for us
-SLOWEST = 600  # seconds; pdfplumber takes minutes for a long manual
+SLOWEST = 600  # seconds
+MOST = 100  # pages that the slow ones read of a file
+ROUGHLY = 8  # letters of a run: what a text has of another one's runs is what came through
 
 
 @dataclass(frozen=True)
 class Sample:
-    """A file to read. truth: its words in reading order, empty where nobody knows them; or a table's rows."""
+    """A file to read. truth: its words in reading order, empty where nobody knows them; or a table's rows.
+
+    A truth of single letters is compared by runs of them.
+    """
 
     name: str
     file: Path
@@ -60,7 +70,7 @@ class Sample:
     rows: tuple[str, ...] = ()
 
 
-def by_glm_chat(file: Path) -> list[str]:
+def by_glm_chat(file: Path, most: int) -> list[str]:
     from app.documents.isolated import Child
     from app.documents.reading import gathered
 
@@ -70,27 +80,35 @@ def by_glm_chat(file: Path) -> list[str]:
     return texts
 
 
-def by_pypdf(file: Path) -> list[str]:
+def by_pypdf(file: Path, most: int) -> list[str]:
     import pypdf
 
-    return [page.extract_text() for page in pypdf.PdfReader(file).pages]
+    pages = pypdf.PdfReader(file).pages
+    return [pages[at].extract_text() for at in spread(len(pages), most)]
 
 
-def by_pdfplumber(file: Path) -> list[str]:
+def by_pdfplumber(file: Path, most: int) -> list[str]:
     import pdfplumber
 
     texts = []
     with pdfplumber.open(file) as document:
-        for page in document.pages:
+        for at in spread(len(document.pages), most):
+            page = document.pages[at]
             texts.append(page.extract_text() or "")
             page.close()
     return texts
 
 
-def one(reader: str, file: Path) -> None:
+def spread(pages: int, most: int) -> list[int]:
+    """Some of the pages, from 0, as far from each other as they can be."""
+    count = min(pages, most)
+    return [at * pages // count for at in range(count)]
+
+
+def one(reader: str, file: Path, most: int) -> None:
     """Read a file and say how that went, as one line of JSON: the measured process."""
     began, before = time.perf_counter(), processor()
-    texts = {"GLM Chat": by_glm_chat, "pypdf": by_pypdf, "pdfplumber": by_pdfplumber}[reader](file)
+    texts = {"GLM Chat": by_glm_chat, "pypdf": by_pypdf, "pdfplumber": by_pdfplumber}[reader](file, most)
     seconds, cpu = time.perf_counter() - began, processor() - before
     print(json.dumps({"seconds": seconds, "cpu": cpu, "peak": peak(), "texts": texts}))
 
@@ -110,9 +128,9 @@ def peak() -> int:
     return max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
 
 
-def measured(reader: str, file: Path) -> dict[str, Any] | None:
+def measured(reader: str, file: Path, most: int) -> dict[str, Any] | None:
     """The same in a process of its own; None where the reader fails or takes too long."""
-    command = [sys.executable, __file__, "--one", reader, str(file)]
+    command = [sys.executable, __file__, "--one", reader, str(file), "--most", str(most)]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=SLOWEST)
         found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
@@ -121,12 +139,32 @@ def measured(reader: str, file: Path) -> dict[str, Any] | None:
     return found
 
 
-def samples(folder: Path, long: int) -> Iterator[Sample]:
-    for file in sorted([*MANUALS.glob("*/*.pdf.gz"), *MANUALS.glob("*/*.pdf")]):
-        target = folder / file.name.removesuffix(".gz")
-        target.write_bytes(gzip.decompress(file.read_bytes()) if file.suffix == ".gz" else file.read_bytes())
-        yield Sample(file.name.removesuffix(".gz"), target)
+def samples(folder: Path, long: int, more: Path | None) -> Iterator[Sample]:
+    seen: set[bytes] = set()
+    for file in sorted([*MANUALS.glob("*/*.pdf.gz"), *MANUALS.glob("*/*.pdf"), *_below(more)]):
+        content = unpacked(file)
+        if content not in seen:
+            seen.add(content)
+            target = folder / file.name.removesuffix(".gz")
+            target.write_bytes(content)
+            yield Sample(target.name, target, _edition(file))
     yield from made(folder, long)
+
+
+def _below(folder: Path | None) -> list[Path]:
+    return sorted(folder.rglob("*.pdf")) if folder else []
+
+
+def unpacked(file: Path) -> bytes:
+    return gzip.decompress(file.read_bytes()) if file.suffix == ".gz" else file.read_bytes()
+
+
+def _edition(file: Path) -> tuple[str, ...]:
+    """The letters of the text edition beside it, if there is one."""
+    for ending in (".txt.gz", ".txt"):
+        if (text := file.with_suffix(ending)).exists():
+            return tuple("".join(unpacked(text).decode("utf-8", "replace").split()))
+    return ()
 
 
 def made(folder: Path, long: int) -> Iterator[Sample]:
@@ -188,7 +226,7 @@ def quality(sample: Sample, texts: list[str]) -> str:
 
 
 def _runs(letters: list[str]) -> set[str]:
-    return {"".join(letters[at : at + 8]) for at in range(len(letters) - 7)}
+    return {"".join(letters[at : at + ROUGHLY]) for at in range(len(letters) - ROUGHLY + 1)}
 
 
 def main() -> None:
@@ -196,40 +234,43 @@ def main() -> None:
     cli.add_argument("--one", nargs=2, metavar=("READER", "FILE"), help=argparse.SUPPRESS)
     cli.add_argument("--only", default="", help="files whose name holds this")
     cli.add_argument("--pages", type=int, default=1000, help="of the long document that is made")
+    cli.add_argument("--manuals", type=Path, metavar="FOLDER", help="PDFs below this too")
+    cli.add_argument("--most", type=int, default=MOST, help="pages that pypdf and pdfplumber read of a file")
     arguments = cli.parse_args()
     if arguments.one:
-        one(arguments.one[0], Path(arguments.one[1]))
+        one(arguments.one[0], Path(arguments.one[1]), arguments.most)
         return
     with tempfile.TemporaryDirectory() as folder:
-        compare([s for s in samples(Path(folder), arguments.pages) if arguments.only in s.name])
+        found = samples(Path(folder), arguments.pages, arguments.manuals)
+        compare([sample for sample in found if arguments.only in sample.name], arguments.most)
 
 
-def compare(wanted: list[Sample]) -> None:
+def compare(wanted: list[Sample], most: int) -> None:
     print(f"{'':<28}{'':<12}{'pages':>6}{'seconds':>9}{'pages/s':>9}{'MB':>6}{'times':>7}")
     times: dict[str, list[float]] = {reader: [] for reader in READERS[1:]}
     for sample in wanted:
-        ours = 0.0
+        ours, name = 0.0, sample.name
         for reader in READERS:
-            found = measured(reader, sample.file)
+            found = measured(reader, sample.file, most)
             if found is None:
-                print(
-                    f"{sample.name if not ours else '':<28}{reader:<12} failed, or took over {SLOWEST} s",
-                    flush=True,
-                )
+                print(f"{name:<28}{reader:<12} failed, or took over {SLOWEST} s", flush=True)
                 continue
-            texts, seconds, cpu, most = (found[what] for what in ("texts", "seconds", "cpu", "peak"))
-            name, ours = ("", ours) if ours else (sample.name, cpu)
+            texts, seconds, cpu, peak = (found[what] for what in ("texts", "seconds", "cpu", "peak"))
+            each = cpu / len(texts)
+            ours = ours or each  # the first reader's
             if reader in times:
-                times[reader].append(cpu / ours)
+                times[reader].append(each / ours)
+            part = reader in times and bool(sample.truth) and len(texts) == most
             print(
-                f"{name[:27]:<28}{reader:<12}{len(texts):>6}{seconds:>9.2f}{len(texts) / cpu:>9.0f}"
-                f"{most / 1e6:>6.0f}{cpu / ours:>7.1f}  {quality(sample, texts)}",
+                f"{name[:27]:<28}{reader:<12}{len(texts):>6}{seconds:>9.2f}{1 / each:>9.0f}{peak / 1e6:>6.0f}"
+                f"{each / ours:>7.1f}  {'' if part else quality(sample, texts)}",
                 flush=True,
             )
+            name = ""
     for reader, shares in times.items():
         if shares:
             middle = statistics.median(shares)
-            print(f"{reader} takes {middle:.1f} times as long (median of {len(shares)} files)")
+            print(f"{reader} takes {middle:.1f} times as long for a page (median of {len(shares)} files)")
 
 
 if __name__ == "__main__":
