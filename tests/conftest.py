@@ -16,11 +16,14 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+import tokenizers
 from asking import ROOT, SLOW
+from tiny_tokenizer import write_tokenizer
 
 from app.blobs import Blobs
 from app.store import Store
 from mlx_backend import Engine
+from mlx_backend.glm.tokenizer import Tokenizer
 
 
 def pytest_report_header() -> str:
@@ -56,6 +59,25 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("models") / "tiny"
     subprocess.run([sys.executable, ROOT / "scripts" / "make_tiny_model.py", folder], check=True, cwd=ROOT)
     return folder
+
+
+@pytest.fixture(scope="session")
+def tokenizer_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny checkpoint's tokenizer and template alone. Shared: damage only a copy."""
+    folder = tmp_path_factory.mktemp("tokenizer")
+    write_tokenizer(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tokenizer(tokenizer_folder: Path) -> Tokenizer:
+    return Tokenizer(tokenizer_folder)
+
+
+@pytest.fixture(scope="session")
+def whole(tokenizer_folder: Path) -> tokenizers.Tokenizer:
+    """As other programs tokenize: spellings of control tokens become control tokens."""
+    return tokenizers.Tokenizer.from_file(str(tokenizer_folder / "tokenizer.json"))
 
 
 @pytest.fixture(scope="session")

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-import sys
-from pathlib import Path
 
 import pytest
 import tokenizers
 from hostile_pages import HARMLESS, LIE, PAGES, TITLES
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tiny_tokenizer import NONSPECIAL, SPECIAL
 
 from app.documents.cite import Cited, said
 from app.documents.evidence import BAR, JOINER, NOTHING, Evidence, parts, plain
@@ -19,29 +18,8 @@ from mlx_backend import Image, Message, Text
 from mlx_backend.glm.prompt import render
 from mlx_backend.glm.tokenizer import Tokenizer
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "scripts"))
-from tiny_tokenizer import NONSPECIAL, SPECIAL, write_tokenizer
-
 NONCE = "c0ffee1234"
 QUESTION = "How much is the rent?"
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("tokenizer")
-    write_tokenizer(folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def tokenizer(folder: Path) -> Tokenizer:
-    return Tokenizer(folder)
-
-
-@pytest.fixture(scope="module")
-def whole(folder: Path) -> tokenizers.Tokenizer:
-    """As other programs tokenize: spellings of control tokens become control tokens."""
-    return tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
 
 
 def laid(hostile: str, title: str = "Letter.pdf", nonce: str = NONCE) -> str:

@@ -3,29 +3,18 @@
 from __future__ import annotations
 
 import re
-import sys
 from itertools import pairwise
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tiny_tokenizer import NONSPECIAL, SPECIAL
 
 from mlx_backend import grounding
 from mlx_backend.glm.tokenizer import Tokenizer
 from mlx_backend.parse import _TAG, _TAGS, BOX_LIMIT, Parser
 from mlx_backend.reply import Reply
 from mlx_backend.types import Answer, Boxed, Boxes, Event, Reasoning, Rethink, Text, ToolCall
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "scripts"))
-from tiny_tokenizer import NONSPECIAL, SPECIAL, write_tokenizer
-
-
-@pytest.fixture(scope="module")
-def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Tokenizer:
-    folder = tmp_path_factory.mktemp("tokenizer")
-    write_tokenizer(folder)
-    return Tokenizer(folder)
 
 
 class Pieces:

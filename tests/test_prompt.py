@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -18,38 +17,24 @@ import pytest
 import tokenizers
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tiny_tokenizer import NONSPECIAL, SPECIAL
 
 from mlx_backend.glm.prompt import Size, Span, render
 from mlx_backend.glm.template import CASES, Case, compare_with_template
 from mlx_backend.glm.tokenizer import Tokenizer
 from mlx_backend.types import Boxed, Image, Message, Part, Text, ToolCall, Video
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "scripts"))
-from tiny_tokenizer import NONSPECIAL, SPECIAL, write_tokenizer
-
 PICTURE, CLIP = Image(b"one"), Video(Path("clip.mp4"))
 PICTURE_SIZE: Size = [(6, 0)]
 CLIP_SIZE: Size = [(4, 0), (4, 1), (4, 12)]
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("tokenizer")
-    write_tokenizer(folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def tokenizer(folder: Path) -> Tokenizer:
-    return Tokenizer(folder)
 
 
 # --- the oracle ------------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
-def oracle(folder: Path) -> Oracle:
-    return Oracle(folder)
+def oracle(tokenizer_folder: Path) -> Oracle:
+    return Oracle(tokenizer_folder)
 
 
 class Oracle:
@@ -390,10 +375,10 @@ def test_sizes_and_media_must_agree_in_number(tokenizer: Tokenizer, given: int) 
 # --- the checkpoint's own template -----------------------------------------------------------------------
 
 
-def test_our_rendering_agrees_with_the_folder(folder: Path, tokenizer: Tokenizer) -> None:
-    assert compare_with_template(folder, tokenizer) is None
+def test_our_rendering_agrees_with_the_folder(tokenizer_folder: Path, tokenizer: Tokenizer) -> None:
+    assert compare_with_template(tokenizer_folder, tokenizer) is None
     every = [Case(name, tuple(messages)) for name, messages in CONVERSATIONS.items()]
-    assert compare_with_template(folder, tokenizer, every) is None
+    assert compare_with_template(tokenizer_folder, tokenizer, every) is None
 
 
 @pytest.mark.parametrize(
@@ -410,9 +395,9 @@ def test_our_rendering_agrees_with_the_folder(folder: Path, tokenizer: Tokenizer
     ],
 )
 def test_a_template_that_differs_is_reported(
-    folder: Path, tmp_path: Path, tokenizer: Tokenizer, old: str, new: str, case: str
+    tokenizer_folder: Path, tmp_path: Path, tokenizer: Tokenizer, old: str, new: str, case: str
 ) -> None:
-    copy = Path(shutil.copytree(folder, tmp_path / "copy"))
+    copy = Path(shutil.copytree(tokenizer_folder, tmp_path / "copy"))
     source = (copy / "chat_template.jinja").read_text()
     assert old in source
     (copy / "chat_template.jinja").write_text(source.replace(old, new))
@@ -423,9 +408,9 @@ def test_a_template_that_differs_is_reported(
 
 
 def test_a_template_in_the_tokenizer_config_counts_too(
-    folder: Path, tmp_path: Path, tokenizer: Tokenizer
+    tokenizer_folder: Path, tmp_path: Path, tokenizer: Tokenizer
 ) -> None:
-    copy = Path(shutil.copytree(folder, tmp_path / "copy"))
+    copy = Path(shutil.copytree(tokenizer_folder, tmp_path / "copy"))
     source = (copy / "chat_template.jinja").read_text()
     (copy / "chat_template.jinja").unlink()
     assert compare_with_template(copy, tokenizer) is None
@@ -446,9 +431,9 @@ def test_a_template_in_the_tokenizer_config_counts_too(
     ],
 )
 def test_a_broken_or_hostile_template_is_only_reported(
-    folder: Path, tmp_path: Path, tokenizer: Tokenizer, source: str
+    tokenizer_folder: Path, tmp_path: Path, tokenizer: Tokenizer, source: str
 ) -> None:
-    copy = Path(shutil.copytree(folder, tmp_path / "copy"))
+    copy = Path(shutil.copytree(tokenizer_folder, tmp_path / "copy"))
     (copy / "chat_template.jinja").write_text(source)
     line = compare_with_template(copy, tokenizer)
     assert line is not None

@@ -4,38 +4,18 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
 from pathlib import Path
 
 import pytest
 import tokenizers
 from hypothesis import given
 from hypothesis import strategies as st
+from tiny_tokenizer import NONSPECIAL, SPECIAL, write_tokenizer
 
 from mlx_backend.errors import ModelBroken, ModelMissing
 from mlx_backend.glm.tokenizer import CONTROL_TEXT, Tokenizer
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "scripts"))
-from tiny_tokenizer import NONSPECIAL, SPECIAL, write_tokenizer
-
 ADDED = [*SPECIAL, *NONSPECIAL]
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("tokenizer")
-    write_tokenizer(folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def tokenizer(folder: Path) -> Tokenizer:
-    return Tokenizer(folder)
-
-
-@pytest.fixture(scope="module")
-def whole(folder: Path) -> tokenizers.Tokenizer:
-    return tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
 
 
 # Whole spellings, pieces of them that may meet, and ordinary words, in any order.
@@ -98,8 +78,8 @@ def test_the_template_may_spell_control_tokens(tokenizer: Tokenizer) -> None:
     assert tokenizer.split("") == []
 
 
-def test_stop_ids_come_from_the_files_and_from_the_turns(folder: Path, tmp_path: Path) -> None:
-    copy = Path(shutil.copytree(folder, tmp_path / "copy"))
+def test_stop_ids_come_from_the_files_and_from_the_turns(tokenizer_folder: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(tokenizer_folder, tmp_path / "copy"))
     bare = Tokenizer(copy)
     turns = {bare.control.endoftext, bare.control.user, bare.control.observation}
     assert bare.stop_ids == turns
@@ -137,39 +117,41 @@ def _drop_think(rules: dict) -> None:
         (_drop_think, "no token <think>"),
     ],
 )
-def test_a_damaged_file_is_named(folder: Path, tmp_path: Path, change: object, says: str) -> None:
+def test_a_damaged_file_is_named(tokenizer_folder: Path, tmp_path: Path, change: object, says: str) -> None:
     with pytest.raises(ModelBroken) as caught:
-        Tokenizer(_damage(folder, tmp_path / "damaged", change))
+        Tokenizer(_damage(tokenizer_folder, tmp_path / "damaged", change))
     assert says in str(caught.value)
     assert caught.value.file.endswith("tokenizer.json")
 
 
-def test_an_absent_file_or_folder_is_named(folder: Path, tmp_path: Path) -> None:
+def test_an_absent_file_or_folder_is_named(tokenizer_folder: Path, tmp_path: Path) -> None:
     with pytest.raises(ModelMissing) as caught:
-        Tokenizer(_damage(folder, tmp_path / "absent", None))
+        Tokenizer(_damage(tokenizer_folder, tmp_path / "absent", None))
     assert caught.value.missing == ["tokenizer.json"]
     with pytest.raises(ModelMissing):
         Tokenizer(tmp_path / "nowhere")
 
 
-def test_a_damaged_config_beside_it_is_named(folder: Path, tmp_path: Path) -> None:
-    shutil.copytree(folder, tmp_path / "copy")
+def test_a_damaged_config_beside_it_is_named(tokenizer_folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(tokenizer_folder, tmp_path / "copy")
     (tmp_path / "copy" / "config.json").write_text("{")
     with pytest.raises(ModelBroken, match=r"config\.json"):
         Tokenizer(tmp_path / "copy")
 
 
-def test_truncation_and_padding_in_the_file_do_not_touch_a_prompt(folder: Path, tmp_path: Path) -> None:
-    full = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
+def test_truncation_and_padding_in_the_file_do_not_touch_a_prompt(
+    tokenizer_folder: Path, tmp_path: Path
+) -> None:
+    full = tokenizers.Tokenizer.from_file(str(tokenizer_folder / "tokenizer.json"))
     full.enable_truncation(4)
     full.enable_padding(length=64)
-    shutil.copytree(folder, tmp_path / "copy")
+    shutil.copytree(tokenizer_folder, tmp_path / "copy")
     full.save(str(tmp_path / "copy" / "tokenizer.json"))
     text = "one two three four five six seven eight"
-    assert Tokenizer(tmp_path / "copy").encode(text) == Tokenizer(folder).encode(text)
+    assert Tokenizer(tmp_path / "copy").encode(text) == Tokenizer(tokenizer_folder).encode(text)
 
 
-def test_the_tiny_tokenizer_is_the_same_on_every_run(folder: Path, tmp_path: Path) -> None:
+def test_the_tiny_tokenizer_is_the_same_on_every_run(tokenizer_folder: Path, tmp_path: Path) -> None:
     write_tokenizer(tmp_path)
     for file in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"):
-        assert (tmp_path / file).read_bytes() == (folder / file).read_bytes()
+        assert (tmp_path / file).read_bytes() == (tokenizer_folder / file).read_bytes()
