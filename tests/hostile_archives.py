@@ -59,6 +59,14 @@ def cases() -> Iterator[Case]:
         lists = epubs.book({}, more={"text/book.opf": epubs.package(["a"], head)})
         yield case(f"a book whose list is one {name}", "empty corrupt", lists)
     yield case("a DOCX with 400 tables in each other", "corrupt read", office, good, {body: nested(400)})
+    yield case("a DOCX with 400 boxes in each other", "corrupt read", office, good, {body: boxed(400)})
+    notes = f'<w:footnotes xmlns:w="{WORD}"><w:footnote w:id="1"><w:p>'
+    notes += '<w:r><w:t>A note of itself</w:t><w:footnoteReference w:id="1"/></w:r>' * 3
+    referring = boxed(1).replace(
+        "<w:txbxContent>", '<w:footnoteReference w:id="1"/>' * 9000 + "<w:txbxContent>"
+    )
+    circle = {"word/footnotes.xml": notes + "</w:p></w:footnote></w:footnotes>", body: referring}
+    yield case("a DOCX with a note of itself, 9,000 times", "read", noted, good, circle)
     yield case("a DOCX cut short", "corrupt", good[:-2000])
     for seed in range(3):
         yield case(f"a DOCX with flipped bits, number {seed + 1}", FLIPPED, flipped, good, seed, 0.001)
@@ -128,8 +136,27 @@ def linked(good: bytes) -> bytes:
     return buffer.getvalue()
 
 
+WORD = "http://schemas.openxmlformats.org/wordprocessingml/2006/main"
+
+
+def boxed(depth: int) -> str:
+    inner = "<w:p><w:r><w:txbxContent>" * depth + "<w:p><w:r><w:t>Deep</w:t></w:r></w:p>"
+    inner += "</w:txbxContent></w:r></w:p>" * depth
+    return f'<w:document xmlns:w="{WORD}"><w:body>{inner}<w:p/></w:body></w:document>'
+
+
+def noted(good: bytes, more: Mapping[str, str]) -> bytes:
+    """With a part of footnotes that the document knows."""
+    lists = "word/_rels/document.xml.rels"
+    with zipfile.ZipFile(io.BytesIO(good)) as archive:
+        known = archive.read(lists).decode()
+    kind = "http://schemas.openxmlformats.org/officeDocument/2006/relationships/footnotes"
+    one = f'<Relationship Id="rN" Type="{kind}" Target="footnotes.xml"/></Relationships>'
+    return office(good, {**more, lists: known.replace("</Relationships>", one)})
+
+
 def nested(depth: int) -> str:
-    name = "http://schemas.openxmlformats.org/wordprocessingml/2006/main"
+    name = WORD
     inner = "<w:tbl><w:tr><w:tc>" * depth + "<w:p/>" + "</w:tc></w:tr></w:tbl>" * depth
     return f'<w:document xmlns:w="{name}"><w:body>{inner}<w:p/></w:body></w:document>'
 

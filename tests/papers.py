@@ -15,7 +15,14 @@ from pathlib import Path
 import docx
 import openpyxl
 import pptx
+from docx.opc.constants import CONTENT_TYPE, RELATIONSHIP_TYPE
+from docx.opc.packuri import PackURI
+from docx.opc.part import Part
+from docx.oxml import parse_xml
+from docx.oxml.ns import nsdecls
 from PIL import Image, ImageDraw
+from pptx.chart.data import CategoryChartData
+from pptx.enum.chart import XL_CHART_TYPE
 from pptx.util import Inches
 
 PAD = bytes.fromhex("28bf4e5e4e758a4164004e56fffa01082e2e00b6d0683e802f0ca9fe6453697a")  # of PDF passwords
@@ -186,6 +193,73 @@ def word(file: Path) -> Path:
     report.add_heading("Risks", 2)
     report.add_paragraph("Nothing is certain.")
     report.save(str(file))
+    return file
+
+
+def annotated(file: Path) -> Path:
+    """A contract whose words stand in every place that Word knows beside the running text."""
+    paper = docx.Document()
+    paper.sections[0].header.paragraphs[0].text = "Harbour board, confidential"
+    paper.sections[0].footer.paragraphs[0].text = "7"
+    paper.sections[0].first_page_header.paragraphs[0].text = "A header that no page shows"
+    paper.sections[0].different_first_page_header_footer = False
+    paper.add_heading("Dues", 1)
+    due = paper.add_paragraph("The due is thirty crowns")
+    _mark(due, "footnote", 2)
+    due.add_run(" for every ship.")
+    paper.add_comment(due.runs, "Too little?", author="Ann Teller")
+    noted = paper.add_paragraph("Ships pay at once.")
+    _mark(noted, "endnote", 3)
+    noted.add_run("Never show this.").font.hidden = True
+    body = paper.element.body
+    gone = "<w:del><w:r><w:delText>gone</w:delText></w:r></w:del><w:ins><w:r><w:t>come</w:t></w:r></w:ins>"
+    held = f"<w:sdt {nsdecls('w')}><w:sdtContent><w:p><w:r><w:t>Held by a control, </w:t></w:r>{gone}</w:p>"
+    body.insert(-1, parse_xml(held + "</w:sdtContent></w:sdt>"))
+    shape = "<wps:txbx><w:txbxContent><w:p><w:r><w:t>In a box</w:t></w:r></w:p></w:txbxContent></wps:txbx>"
+    word2010 = 'xmlns:wps="http://schemas.microsoft.com/office/word/2010/wordprocessingShape"'
+    mc = 'xmlns:mc="http://schemas.openxmlformats.org/markup-compatibility/2006"'
+    both = f"<mc:Choice Requires='wps' {word2010}>{shape}</mc:Choice>"
+    both += f"<mc:Fallback {word2010}>{shape}</mc:Fallback>"
+    boxed = f"<w:p {nsdecls('w')} {mc}><w:r><mc:AlternateContent>{both}</mc:AlternateContent></w:r></w:p>"
+    body.insert(-1, parse_xml(boxed))
+    for kind, number, words in (("footnote", 2, "In gold."), ("endnote", 3, "See the law of 1750.")):
+        notes = (
+            f"<w:{kind}s {nsdecls('w')}><w:{kind} w:id='{number}'><w:p><w:r><w:t>{words}</w:t></w:r></w:p>"
+        )
+        _part(paper, kind, f"{notes}</w:{kind}></w:{kind}s>")
+    paper.save(str(file))
+    return file
+
+
+def _mark(paragraph: object, kind: str, number: int) -> None:
+    paragraph._p.append(parse_xml(f"<w:r {nsdecls('w')}><w:{kind}Reference w:id='{number}'/></w:r>"))
+
+
+def _part(paper: object, kind: str, xml: str) -> None:
+    content = getattr(CONTENT_TYPE, f"WML_{kind.upper()}S")
+    part = Part(PackURI(f"/word/{kind}s.xml"), content, xml.encode(), paper.part.package)
+    paper.part.relate_to(part, getattr(RELATIONSHIP_TYPE, f"{kind.upper()}S"))
+
+
+def crowded(file: Path) -> Path:
+    """A hidden slide with words in a group in a group, a chart, and a picture beside them."""
+    show = pptx.Presentation()
+    slide = show.slides.add_slide(show.slide_layouts[6])
+    slide._element.set("show", "0")
+    inner = slide.shapes.add_group_shape().shapes.add_group_shape()
+    inner.shapes.add_textbox(0, 0, Inches(2), Inches(1)).text_frame.text = "Deep in a group"
+    data = CategoryChartData()
+    data.categories = ["Spring", "Autumn"]
+    data.add_series("Ships", (12, 7.5))
+    frame = slide.shapes.add_chart(
+        XL_CHART_TYPE.COLUMN_CLUSTERED, Inches(1), Inches(1), Inches(4), Inches(3), data
+    )
+    frame.chart.has_title = True
+    frame.chart.chart_title.text_frame.text = "Ships by season"
+    picture = io.BytesIO()
+    Image.new("RGB", (64, 64), "navy").save(picture, "PNG")
+    slide.shapes.add_picture(picture, Inches(1), Inches(1))
+    show.save(str(file))
     return file
 
 

@@ -5,14 +5,18 @@ from __future__ import annotations
 import gzip
 import io
 import random
+import re
+import zipfile
 from pathlib import Path
 
+import docx
 import epubs
 import papers
 import pytest
 from PIL import Image, ImageDraw
 
 from app.documents.pages import Document, Heading, Unreadable, trail
+from app.documents.quotes import locate
 from app.documents.reading import read
 
 DEBIAN = Path("/usr/share/doc/nettle-dev/nettle.pdf.gz")
@@ -103,6 +107,74 @@ def test_a_word_document_has_sections_tables_and_headings(tmp_path: Path) -> Non
         in texts(document)[0]
     )
     assert trail(document.outline, 3) == ("Outlook", "Risks")
+
+
+def test_what_stands_beside_the_text_of_a_word_document_is_read_and_marked(tmp_path: Path) -> None:
+    document = read(papers.annotated(tmp_path / "x"))
+    assert texts(document) == [
+        "[header] Harbour board, confidential\n"
+        "Dues\n"
+        "The due is thirty crowns* for every ship.†\n"
+        "* [footnote] In gold.\n"
+        "† [comment by Ann Teller] Too little?\n"
+        "Ships pay at once.*\n"
+        "* [endnote] See the law of 1750.\n"
+        "Held by a control, come\n"
+        "[text box] In a box"
+    ]
+    assert document.outline == (Heading(1, "Dues", 1),)
+    assert document.problems == ("Text that is hidden in it is not read.",)
+    found = locate("The due is thirty crowns for every ship.", (1, 1), {(1, 1): texts(document)[0]})
+    assert found.verified  # whoever quotes the sentence leaves the mark of its note out
+
+
+def test_a_frame_around_text_is_no_table_and_a_merged_cell_says_the_same_in_each_row(tmp_path: Path) -> None:
+    paper = docx.Document()
+    frame = paper.add_table(1, 1).cell(0, 0)
+    frame.paragraphs[0].text = "Words in a frame"
+    frame.add_paragraph("and more of them", "Heading 2")
+    table = paper.add_table(2, 2)
+    for at, text in enumerate(("North", "10", "", "11")):
+        table.cell(at // 2, at % 2).text = text
+    table.cell(0, 0).merge(table.cell(1, 0))
+    paper.save(str(tmp_path / "x"))
+    document = read(tmp_path / "x")
+    assert texts(document) == ["Words in a frame\nand more of them\nNorth | 10\nNorth | 11"]
+    assert document.outline == (Heading(2, "and more of them", 1),)
+
+
+def test_groups_charts_and_hidden_slides_are_read_and_pictures_told(tmp_path: Path) -> None:
+    document = read(papers.crowded(tmp_path / "x"))
+    assert texts(document) == [
+        "Deep in a group\n[chart] Ships by season\n | Ships\nSpring | 12\nAutumn | 7.5"
+    ]
+    assert document.pages[0].label == "slide 1 (hidden)"
+    assert document.problems == (
+        "It holds 1 picture, which are not read. To have them seen, save it as PDF.",
+    )
+
+
+def test_formulas_that_nobody_worked_out_are_told(tmp_path: Path) -> None:
+    rows = [("Name", "Twice"), (1, "=A2*2"), (2, '=A3*2 & "<x>"')]
+    document = read(papers.workbook(tmp_path / "x", {"Sheet": rows}))
+    assert texts(document) == ["Name | Twice\n1\n2"]
+    assert document.problems == (
+        "2 cells hold formulas whose result was never saved. Open and save it in a spreadsheet program.",
+    )
+    with zipfile.ZipFile(tmp_path / "x") as packed:
+        parts = {name: packed.read(name) for name in packed.namelist()}
+    sheet = parts["xl/worksheets/sheet1.xml"]
+    saved = re.sub(rb"(<f>A2\*2</f>)(?:<v ?/>|<v></v>)", rb"\1<v>2</v>", sheet)
+    worked_out = epubs.packed(parts | {"xl/worksheets/sheet1.xml": saved})
+    (tmp_path / "y").write_bytes(worked_out)
+    second = read(tmp_path / "y")
+    assert texts(second) == ["Name | Twice\n1 | 2\n2"]
+    assert second.problems[0].startswith("1 cell holds a formula whose result")
+
+
+def test_a_workbook_of_nothing_but_formulas_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(Unreadable, match=r"nothing in it to read\. 1 cell holds a formula"):
+        read(papers.workbook(tmp_path / "x", {"Sheet": [("=1+1",)]}))
 
 
 def test_a_presentation_has_slides_tables_and_notes(tmp_path: Path) -> None:

@@ -110,7 +110,7 @@ def _items(child: Child) -> Iterator[Item]:
 
 def _nothing(child: Child, taken: _Taken) -> Unreadable:
     if taken.whole and not taken.seen:
-        return said.refusal(Refused("empty"))
+        return Unreadable("empty", " ".join([str(said.refusal(Refused("empty"))), *taken.notes]))
     return said.ended(child.ended)
 
 

@@ -189,10 +189,14 @@ class Documents(Database):
     # --- which conversation has it ---------------------------------------------------------------------
 
     def give_document(self, conversation_id: str, document_id: int) -> None:
-        """Let a conversation have a document; one that it has stays as it is."""
+        """Let a conversation have a document; one that it has stays as it is.
+
+        What an older reader made of the same file is put aside: its pages are cited, and read no more.
+        """
         row = {"conversation_id": conversation_id, "document_id": document_id, "added_at": time.time()}
         with self._lock, self._db.atomic():
             self._db.table("conversation_documents").insert(row, ignore=True)
+            self._db.execute(_PUT_ASIDE, {"conversation": conversation_id, "new": document_id})
 
     def choose_document(self, conversation_id: str, document_id: int, active: bool) -> None:
         """Whether the conversation's next questions read the document."""
@@ -230,6 +234,10 @@ class Documents(Database):
 ORPHANS = """delete from documents where in_library = 0 and status != 'reading'
     and id not in (select document_id from conversation_documents)
     and id not in (select document_id from extraction_files where document_id is not null)"""
+
+_PUT_ASIDE = """update conversation_documents set active = 0 where conversation_id = :conversation
+    and document_id in (select old.id from documents old join documents new using (sha256)
+        where new.id = :new and old.parser < new.parser)"""
 
 _FOUND = """
 select p.document_id as document, p.number as page, c.start, c.stop as "end", bm25(chunks_fts) as rank

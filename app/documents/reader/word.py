@@ -1,26 +1,31 @@
-"""Word documents (DOCX): paragraphs and tables in their order, cut at headings.
+"""Word documents (DOCX): paragraphs, tables and what hangs on them in their order, cut at headings.
 
-Knows: python-docx, styles that mean a heading, tables in tables.
-Does not know: pages as printed; a DOCX has none until a program lays it out.
+Knows: python-docx, styles that mean a heading, where notes, headers and footers lie.
+Does not know: how an element becomes words (wording.py); pages as printed, for a DOCX has none until a
+    program lays it out.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import docx
 from docx.document import Document as Docx
-from docx.oxml.ns import qn
-from docx.table import Table, _Cell
-from docx.text.paragraph import Paragraph
+from docx.opc.constants import RELATIONSHIP_TYPE as RELATION
+from docx.oxml.parser import parse_xml
 
 from . import archive
 from .items import Item, Note, Opened, Refusal
-from .rows import line
 from .sections import Block, pages
+from .wording import MC, W, Wording, note
 
-DEEP = 6  # tables in tables; what lies deeper is read as text
+_NOTES = {"footnote": RELATION.FOOTNOTES, "endnote": RELATION.ENDNOTES, "comment": RELATION.COMMENTS}
+_PICTURES = (
+    "{http://schemas.openxmlformats.org/drawingml/2006/picture}pic",
+    "{urn:schemas-microsoft-com:vml}imagedata",
+)
 
 
 def read(path: Path, kind: str) -> Iterator[Item]:
@@ -30,20 +35,39 @@ def read(path: Path, kind: str) -> Iterator[Item]:
     except ValueError as error:  # macros or a template: another content type
         raise Refusal("unsupported", "a Word template or a document with macros; save it as DOCX") from error
     yield Opened(kind, document.core_properties.title or "")
-    yield from pages(_blocks(document))
-    drawn = len(document.inline_shapes)
+    wording = Wording(document.part, _notes(document))
+    yield from pages(_blocks(document, wording))
+    yield from _left(document.element.body, wording.hidden)
+
+
+def _left(body: Any, hidden: int) -> Iterator[Note]:
+    """What of it is not read."""
+    drawn = sum(not _old(picture) for picture in body.iter(*_PICTURES))
     if drawn:
         things = "1 picture" if drawn == 1 else f"{drawn} pictures"
         yield Note(f"It holds {things}, which are not read. To have them seen, save it as PDF.")
+    if any(True for _ in body.iter(W + "object", W + "altChunk")):
+        yield Note("It holds other files, which are not read. Save them by themselves and add them.")
+    if hidden:
+        yield Note("Text that is hidden in it is not read.")
 
 
-def _blocks(document: Docx) -> Iterator[Block]:
+def _old(element: Any) -> bool:
+    """Whether it is the same thing once more, for programs that do not know the first."""
+    return next(element.iterancestors(MC + "Fallback"), None) is not None
+
+
+def _blocks(document: Docx, wording: Wording) -> Iterator[Block]:
     levels = _levels(document)
-    for element in document.iter_inner_content():
-        if isinstance(element, Paragraph):
-            yield levels.get(_style(element), 0), element.text
-        else:
-            yield 0, "\n".join(_lines(element))
+    edges = "\n".join(_edges(document))
+    if edges:
+        yield 0, edges
+    for paragraph, (words, beside) in wording.blocks(document.element.body):
+        level = 0 if paragraph is None else levels.get(_style(paragraph), 0)
+        if level and words.strip():
+            yield level, words
+            words = ""
+        yield 0, "\n".join((words, *beside) if words else beside)
 
 
 def _levels(document: Docx) -> dict[str, int]:
@@ -62,30 +86,52 @@ def _levels(document: Docx) -> dict[str, int]:
     return levels
 
 
-def _style(paragraph: Paragraph) -> str:
+def _style(paragraph: Any) -> str:
     # paragraph.style would look the style up anew for each of ten thousand paragraphs
-    found = paragraph._p.find(f"{qn('w:pPr')}/{qn('w:pStyle')}")
-    return "" if found is None else str(found.get(qn("w:val")))
+    found = paragraph.find(f"{W}pPr/{W}pStyle")
+    return "" if found is None else str(found.get(W + "val"))
 
 
-def _lines(table: Table, depth: int = 1) -> Iterator[str]:
-    for row in table.rows:
-        cells: list[str] = []
-        last = None
-        for cell in row.cells:
-            if cell._tc is not last:  # a merged cell comes once for each column it spans
-                cells.append(_inside(cell, depth))
-            last = cell._tc
-        if text := line(cells):
-            yield text
+def _notes(document: Docx) -> dict[tuple[str, str], str]:
+    """Footnotes, endnotes and comments by kind and id."""
+    found: dict[tuple[str, str], str] = {}
+    for kind, relation in _NOTES.items():
+        for part in _parts(document, relation):
+            wording = Wording(part, {})
+            for element in parse_xml(part.blob).iter(W + kind):
+                if words := note(kind, element, wording.flat(element)):
+                    found[kind, str(element.get(W + "id"))] = words
+    return found
 
 
-def _inside(cell: _Cell, depth: int) -> str:
-    if depth >= DEEP:
-        return " ".join(str(text) for text in cell._tc.itertext())
-    parts = []
-    for element in cell.iter_inner_content():
-        parts.append(
-            element.text if isinstance(element, Paragraph) else " / ".join(_lines(element, depth + 1))
-        )
-    return " ".join(parts)
+def _parts(document: Docx, relation: str) -> Iterator[Any]:
+    for one in document.part.rels.values():
+        if one.reltype == relation and not one.is_external:
+            yield one.target_part
+
+
+def _edges(document: Docx) -> Iterator[str]:
+    """Headers and footers that some page shows, each once; a page's number alone says nothing."""
+    seen: dict[str, None] = {}
+    even = document.settings.odd_and_even_pages_header_footer
+    for section in document.element.body.iter(W + "sectPr"):
+        first = section.find(W + "titlePg") is not None
+        for edge in ("header", "footer"):
+            for reference in section.findall(f"{W}{edge}Reference"):
+                kind = reference.get(W + "type", "default")
+                if (kind == "first" and not first) or (kind == "even" and not even):
+                    continue
+                seen |= dict.fromkeys(_edge(document, edge, reference))
+    yield from seen
+
+
+def _edge(document: Docx, edge: str, reference: Any) -> Iterator[str]:
+    relation = document.part.rels.get(
+        reference.get("{http://schemas.openxmlformats.org/officeDocument/2006/relationships}id")
+    )
+    if relation is None or relation.is_external:
+        return
+    part = relation.target_part
+    words = Wording(part, {}).flat(parse_xml(part.blob))
+    if any(char.isalpha() for char in words):
+        yield f"[{edge}] {words}"
