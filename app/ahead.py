@@ -34,7 +34,8 @@ TICK = 0.1  # seconds
 class State:
     """How far a file is read. done, total: pages, total 0 while nobody knows how many there are.
 
-    over: its reading has ended, with `read` or with `problem`, a sentence for the person.
+    over: its reading has ended, with `read` or with `problem`, a sentence for the person. sha256: of its
+    content, once that is known.
     """
 
     done: int = 0
@@ -42,13 +43,14 @@ class State:
     over: bool = False
     read: Read | None = None
     problem: str = ""
+    sha256: str = ""
 
 
 @dataclass
 class _File:
     path: Path
     store: Store
-    sha256: str = ""  # once it is known
+    sha256: str = ""
     state: State = field(default_factory=State)
     sent: float | None = None  # when
 
@@ -133,7 +135,7 @@ class Ahead:
         while (one := self._next()) is not None:
             state = self._outcome(one)
             with self._changed:
-                one.state = replace(state, over=True)
+                one.state = replace(state, over=True, sha256=one.sha256)
                 self._changed.notify_all()
 
     def _next(self) -> _File | None:

@@ -58,6 +58,14 @@ def media_type(file: Path) -> str | None:
     return None if kind == "picture" else DOCUMENT
 
 
+def kind(file: Path) -> str:
+    """Of a document: one of Kind; "" where it cannot be told."""
+    try:
+        return kind_of(file)
+    except (Refusal, OSError):
+        return ""
+
+
 _DOCUMENTS_STILL = ("password", "corrupt", "empty", "bomb", "too-large")
 
 

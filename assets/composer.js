@@ -3,6 +3,7 @@
 const chips = element.querySelector('.chips'), opener = element.querySelector('.options-button');
 const panel = element.querySelector('.options');
 const PAUSE = 400;  // ms after the last key
+const READING = 500;  // ms between two looks at how far a document is read
 const PATIENCE = 30000;  // ms until a question counts as lost
 const RATES = [['', '2 a second, as the model was made for'], ['0.5', '1 every 2 seconds'], ['1', '1 a second'], ['4', '4 a second']];
 const BUDGETS = [0, 1000, 4000, 16000];
@@ -12,7 +13,7 @@ const make = (tag, name, text) => {
   if (text != null) node.textContent = text;
   return node;
 };
-let files = [];  // {path, name, url, video, look: {fps, from, to} as typed, told: of the app, chip}
+let files = [];  // {path, name, url, kind: picture, video or a document's, look: {fps, from, to} as typed, told: of the app, chip}
 let words = '';  // as typed
 let asked = { n: 0, files: [] };
 let choices = null, details = null;
@@ -41,6 +42,7 @@ function answered() {
   if (!value || value.n !== asked.n) return;
   since = 0;
   asked.files.forEach((file, n) => { file.told = value.files[n] || {}; tell(file); });
+  if (!due && files.some((file) => file.told?.reading)) measure(READING);
   details = value.details;
   const drawn = JSON.stringify(choices);
   if (!due) [choices, changed] = [value.choices, {}];
@@ -65,7 +67,7 @@ window.glmchat.attached = (value) => {  // called with the composer's value when
   }
   if (same && text === words) return;
   words = text;
-  if (files.length || words.trim()) measure(same ? PAUSE : 0);
+  if (files.length || words.trim() || !same) measure(same ? PAUSE : 0);  // that a file is gone ends its reading
   else clearTimeout(timer);
 };
 window.glmchat.looks = looks;
@@ -73,7 +75,7 @@ window.glmchat.measure = () => { if (files.length || words.trim()) measure(0); }
 
 function entry(file) {
   const known = { path: file.path, name: file.orig_name || 'file', url: file.url, told: null, look: { fps: '', from: '', to: '' } };
-  known.video = (file.mime_type || '').startsWith('video/');
+  known.kind = /^(image|video)\//.exec(file.mime_type)?.[1] || 'document';
   known.chip = chip(known);
   return known;
 }
@@ -97,19 +99,25 @@ function named(file) {
   return node;
 }
 
+// A picture or a video shows itself; a document, which a browser must not load, is drawn as what it is.
 function thumbnail(file) {
-  const frame = make('span', 'thumb'), picture = make(file.video ? 'video' : 'img');
-  if (file.video) Object.assign(picture, { muted: true, playsInline: true, preload: 'metadata', tabIndex: -1, src: `${file.url}#t=0.001` });
+  const frame = make('span', 'thumb'), video = file.kind === 'video';
+  frame.dataset.kind = file.kind;
+  const glyph = (name) => frame.replaceChildren(make('i', name));
+  if (!video && file.kind !== 'image') return glyph(`paper ${file.kind}`), frame;
+  const picture = make(video ? 'video' : 'img');
+  if (video) Object.assign(picture, { muted: true, playsInline: true, preload: 'metadata', tabIndex: -1, src: `${file.url}#t=0.001` });
   else Object.assign(picture, { alt: '', src: file.url });
   picture.setAttribute('aria-hidden', 'true');
   // not every browser shows what the model can read: HEIC, AVI
-  picture.addEventListener('error', () => frame.replaceChildren(make('i', file.video ? 'film' : 'photo')));
+  picture.addEventListener('error', () => glyph(video ? 'film' : 'photo'));
   frame.append(picture);
   return frame;
 }
 
 function tell(file) {
-  const { size, change, cost, problem } = file.told, about = file.chip.querySelector('.about');
+  const { size, change, cost, problem, note, reading } = file.told, about = file.chip.querySelector('.about');
+  settle(file);
   const lines = [named(file)];
   if (problem) lines.push(make('p', 'problem', problem));
   if (size) {
@@ -117,8 +125,18 @@ function tell(file) {
     if (change) line.append(make('b', change, change));
     lines.push(line, make('p', 'told', cost));
   }
+  if (note) lines.push(make('p', 'problem', note));
   about.replaceChildren(...lines);
   file.chip.classList.toggle('bad', Boolean(problem));
+  file.chip.classList.toggle('reading', Boolean(reading));
+}
+
+// The app knows better than the browser what a file is: by its content, or by a name the browser does not know.
+function settle(file) {
+  const kind = file.told.kind || (file.kind === 'document' && file.told.cost ? 'image' : file.kind);
+  if (kind === file.kind) return;
+  file.kind = kind;
+  file.chip.querySelector('.thumb').replaceWith(thumbnail(file));
 }
 
 function remove(file) {
@@ -160,7 +178,7 @@ function choose(some) {
 
 function draw() {
   if (!choices) return;
-  panel.replaceChildren(detail(), budget(), ...files.filter((file) => file.video).map(clip));
+  panel.replaceChildren(detail(), budget(), ...files.filter((file) => file.kind === 'video').map(clip));
   tellDetails();
 }
 

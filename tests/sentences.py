@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from app.blobs import Blobs
+from app.documents.coming import Coming
 from app.store import Message, Part, Store, back_up, rescue
 from app.transfer import BadImport, Imported, import_file
 from app.ui import acts, messages, models, sizes
@@ -52,6 +53,7 @@ def produced(store: Store, blobs: Blobs, folder: Path) -> Iterator[str]:
     video = Shown("a.mp4", True, (640, 480), 280, 280, 100, (0.5, 1.5), 2.0)
     yield from (sizes.chip(one)["cost"] for one in (picture, video, replace(video, moments=(0.5,))))
     yield from (sizes.detail([picture]), sizes.fills(5, 5, 100))
+    yield from papers()
     for state in ("idle", "busy", "stopped"):
         yield sizes.fills(5, 500, 1000) + sizes.first_word(5, Status(state))
     for seconds in (120, 8000):
@@ -60,6 +62,16 @@ def produced(store: Store, blobs: Blobs, folder: Path) -> Iterator[str]:
     yield from (os.strerror(n) for n in (errno.ENOSPC, errno.EACCES, errno.EROFS, errno.ENOENT, errno.EIO))
     yield from (time.strftime("%d %B %Y, %H:%M", time.gmtime(n * 30.4 * 86400 - 1e6)) for n in range(1, 13))
     yield from rescues(folder)
+
+
+def papers() -> Iterator[str]:
+    """What is said of a document before it is sent."""
+    for pages in (1, 9):
+        yield from (sizes.pages(pages), sizes.reading(1, pages))
+        yield str(Coming(1, "a", pages, pages, True, 1))
+        yield str(Coming(1, "a", 1, pages, False, 1))
+    yield from (sizes.fills(5, 5, 100, True), sizes.unread(5, 1), sizes.unread(5, 2), sizes.reading(0, 0))
+    yield from (f"{sizes.stored(1)} · x", f"{sizes.stored(2_000_000)} · x")
 
 
 def refusals(store: Store, blobs: Blobs, folder: Path) -> Iterator[str]:

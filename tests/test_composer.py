@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import re
+import threading
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from asking import until
 
+from app.documents import reading
 from app.jobs import Jobs
 from app.shelves import Shelves
 from app.store import Store
@@ -99,16 +104,118 @@ def test_a_file_that_cannot_be_used_says_why_and_the_rest_is_measured(
     assert meter["words"].startswith("This message: 100 tokens")
 
 
-def test_a_document_stands_among_pictures_without_taking_their_sizes(
-    composer: Composer, files: list[str], tmp_path: Path
+class Held:
+    """Stands before the real reader of documents until it is let go."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.go, self._read = threading.Event(), reading.read
+        monkeypatch.setattr(reading, "read", self.read)
+
+    def read(self, path: Path, name: str, on_page: Any, stopped: Any) -> Any:
+        on_page(12, 42)
+        assert self.go.wait(20)
+        return self._read(path, name, on_page, stopped)
+
+
+@pytest.fixture
+def held(monkeypatch: pytest.MonkeyPatch) -> Iterator[Held]:
+    held = Held(monkeypatch)
+    yield held
+    held.go.set()
+
+
+@pytest.fixture
+def depths(tmp_path: Path) -> str:
+    (tmp_path / "depths.md").write_text("# Depths\n\n" + "At lowest water 2.1 metres remain. " * 40)
+    return str(tmp_path / "depths.md")
+
+
+def papers(composer: Composer, *files: str, text: str = "How deep?", **more: Any) -> Any:
+    """The chips and the meter once every document is read."""
+    until(lambda: not any(chip.get("reading") for chip in act(composer, text, files, **more)[0]["files"]))
+    return act(composer, text, files, **more)
+
+
+def test_a_document_is_read_while_the_question_is_written(
+    composer: Composer, files: list[str], depths: str, held: Held
 ) -> None:
-    (tmp_path / "a.md").write_text("# Depths")
-    told, _ = act(composer, "", [files[0], str(tmp_path / "a.md"), files[1]], looks=[{}, {}, {"fps": "1"}])
+    act(composer, "How deep?", [files[0], depths])
+    until(lambda: "12" in act(composer, "", [depths])[0]["files"][0]["cost"])
+    told, meter = act(composer, "How deep?", [files[0], depths, files[1]], looks=[{}, {}, {"fps": "1"}])
     assert told["files"][0]["cost"] == "100 tokens"
-    assert told["files"][1] == sizes.DOCUMENT
+    paper = told["files"][1]
+    assert (paper["kind"], paper["size"], paper["reading"]) == ("markdown", "Markdown · 1 kB", True)
+    assert paper["cost"] == "Reading… page 12 of 42"
     assert told["files"][2]["cost"].endswith("1 a second")
-    told, _ = act(composer, "", [str(tmp_path / "a.md")])
-    assert told["files"] == [sizes.DOCUMENT]
+    pages = "tokens and its document's pages, counted once they are read"
+    assert meter["words"] == f"This message: 1,304 {pages}"
+    assert act(composer, "", [depths])[1]["words"] == f"This message: 0 {pages}"
+    held.go.set()
+    told, meter = papers(composer, depths)
+    assert told["files"][0]["size"] == "Markdown · 1 page · 1 kB"
+    assert told["files"][0]["cost"] == "whole document, 1 of 1 page"
+    assert re.fullmatch(
+        r"This message and its documents: about 3\d\d tokens; .* fills less than 1 % of 65,536",
+        meter["words"],
+    )
+
+
+def test_two_documents_that_are_not_read_yet_are_told_as_two(
+    composer: Composer, depths: str, tmp_path: Path, held: Held
+) -> None:
+    (tmp_path / "more.txt").write_text("More.")
+    meter = act(composer, "one", [depths, str(tmp_path / "more.txt")])[1]
+    assert meter["words"] == "This message: 2 tokens and its documents' pages, counted once they are read"
+
+
+def test_a_document_that_cannot_be_read_says_why_on_its_chip(
+    composer: Composer, tmp_path: Path, depths: str
+) -> None:
+    (tmp_path / "bad.pdf").write_bytes(b"%PDF-1.7\nnothing that a PDF has")
+    told, meter = papers(composer, str(tmp_path / "bad.pdf"), depths)
+    assert told["files"][0]["problem"].startswith("It is damaged") and told["files"][0]["kind"] == "pdf"
+    assert told["files"][1]["cost"] == "whole document, 1 of 1 page"
+    assert "wrong" in meter and not meter["wrong"]
+
+
+def test_a_long_document_says_how_many_pages_are_likely(composer: Composer, tmp_path: Path) -> None:
+    long = tmp_path / "long.md"
+    long.write_text("".join(f"# Part {n}\n\n" + f"Word {n} of many here. " * 150 + "\n\n" for n in range(60)))
+    told, meter = papers(composer, str(long))
+    assert told["files"][0]["cost"] == "about 8 of 60 pages"
+    tokens = int(re.search(r"about ([\d,]+) tokens", meter["words"])[1].replace(",", ""))  # type: ignore[index]
+    assert 5_000 < tokens < 9_000
+
+
+def test_a_document_of_the_conversation_is_counted_until_it_was_read(
+    composer: Composer, jobs: Jobs, depths: str
+) -> None:
+    conversation = ask(jobs, "one")
+    store = jobs.shelves.kept.store
+    assert act(composer, "two", conversation=conversation)[1]["words"].startswith("This message: 2 tokens")
+    job = jobs.start(None, Draft("other", (Path(depths),)))
+    assert job.wait(20)
+    (document,) = store.documents_of(job.begun.conversation_id)
+    store.give_document(conversation, document.id)
+    meter = act(composer, "two", conversation=conversation)[1]
+    assert meter["words"].startswith("This message and its documents: about 3")
+    same = papers(composer, depths, conversation=conversation)  # attached once more, it is the same one
+    assert same[0]["files"][0]["cost"] == "whole document, 1 of 1 page"
+    assert same[1]["words"].startswith("This message and its documents: about 3")
+    store.choose_document(conversation, document.id, False)
+    assert act(composer, "two", conversation=conversation)[1]["words"].startswith("This message: 2 tokens")
+    # read already, it costs nothing more
+    after = act(composer, "two", conversation=job.begun.conversation_id)[1]
+    assert after["words"].startswith("This message: 2 tokens")
+
+
+def test_what_a_page_has_no_longer_is_not_read(
+    composer: Composer, jobs: Jobs, depths: str, held: Held
+) -> None:
+    act(composer, "", [depths])
+    until(lambda: jobs.ahead.state(Path(depths)).total == 42)
+    act(composer, "", [])
+    assert jobs.ahead.state(Path(depths)).total == 0
 
 
 def test_a_file_sent_before_that_is_gone_is_told_in_the_meter(

@@ -10,9 +10,10 @@ Pure: the same question, documents and earlier evidence give the same choice.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+from app.documents import headings
 from app.documents.indexing import estimated
 from app.documents.pages import PICTURED, Heading, Kind, Page
 from app.documents.search import Hit
@@ -88,12 +89,14 @@ class Reading:
 class Choice:
     """added: what this question brings, in the order in which it is laid down. reading: with all before it.
 
-    found: False where documents were searched for the question and nothing was found.
+    found: False where documents were searched for the question and nothing was found. outlined: documents
+    whose headings this question brings, because not all of their pages are read.
     """
 
     added: tuple[Place, ...] = ()
     reading: tuple[Reading, ...] = ()
     found: bool = True
+    outlined: tuple[int, ...] = ()
 
 
 Finder = Callable[[Sequence[int], int], Sequence[Hit]]  # (documents, most) -> the best pages, the best first
@@ -139,10 +142,12 @@ def route(
     shown: Sequence[Place],
     find: Finder,
     budget: Budget | None = None,
+    outlined: Collection[int] = (),
 ) -> Choice:
     """What is laid before the model for a question.
 
     books: those that are read now, in the conversation's order. shown: all that earlier questions brought.
+    outlined: documents whose headings are before the model already.
     """
     budget = budget or Budget()
     laying = _Laying(
@@ -157,7 +162,8 @@ def route(
             laying.lay(book, page)
     laying.tokens, laying.pictures = budget.found + PICTURE_TOKENS * budget.pictures, budget.pictures
     searched = [book for book in books if book.id not in complete]
-    named = _lay_named(question, books, laying, budget)
+    outlines = tuple(_outlined(searched, outlined, laying))
+    named = _lay_named(question, books, laying, budget) | _lay_headed(question, searched, laying, budget)
     hits = (
         list(find([book.id for book in books], budget.pages)) if searched or _DRAWN.search(question) else []
     )
@@ -168,7 +174,7 @@ def route(
         _lay_beginnings(searched, laying)
     order = {book.id: at for at, book in enumerate(books)}
     added = sorted(laying.places.values(), key=lambda place: (order[place.document], place.page))
-    return Choice(tuple(added), readings(books, (*shown, *added)), named or found or not searched)
+    return Choice(tuple(added), readings(books, (*shown, *added)), named or found or not searched, outlines)
 
 
 def whole(books: Sequence[Book], shown: Sequence[Place], budget: Budget) -> set[int]:
@@ -176,14 +182,15 @@ def whole(books: Sequence[Book], shown: Sequence[Place], budget: Budget) -> set[
     before = {(place.document, place.page) for place in shown}
     spent = sum(size(page) for book in books for page in book.pages if (book.id, page.number) in before)
     found: set[int] = set()
-    for book in sorted(books, key=lambda book: (_missing(book, before), book.id)):
-        if (cost := _missing(book, before)) == 0 or spent + cost <= budget.whole:
+    for book in sorted(books, key=lambda book: (missing(book, before), book.id)):
+        if (cost := missing(book, before)) == 0 or spent + cost <= budget.whole:
             spent += cost
             found.add(book.id)
     return found
 
 
-def _missing(book: Book, before: set[tuple[int, int]]) -> int:
+def missing(book: Book, before: set[tuple[int, int]]) -> int:
+    """Tokens of the pages that are not before the model yet."""
     return sum(size(page) for page in book.pages if (book.id, page.number) not in before)
 
 
@@ -229,6 +236,25 @@ def _lay_named(question: str, books: Sequence[Book], laying: _Laying, budget: Bu
         for book in titled[:3]:
             laid |= _lay_page(laying, book, number, picture=True)
     return laid
+
+
+def _lay_headed(question: str, books: Sequence[Book], laying: _Laying, budget: Budget) -> bool:
+    """The sections that the question names: of the documents that it names, else of all."""
+    titled = [book for book in books if _stem(book.title) in question.casefold()] or list(books)
+    laid = False
+    for book in titled:
+        for number in headings.named(question, book.outline, book.pages)[: budget.longest]:
+            laid |= _lay_page(laying, book, number)
+    return laid
+
+
+def _outlined(books: Sequence[Book], before: Collection[int], laying: _Laying) -> Iterator[int]:
+    """Documents whose headings there is room for, beside the pages."""
+    room = laying.tokens // 4
+    for book in books:
+        if book.id not in before and 0 < (cost := headings.cost(book.outline)) <= room:
+            room, laying.tokens = room - cost, laying.tokens - cost
+            yield book.id
 
 
 def _stem(title: str) -> str:

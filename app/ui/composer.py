@@ -13,11 +13,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from app.ahead import State
 from app.choices import DETAIL, Choices, read
+from app.documents.coming import Coming
 from app.jobs import Jobs
 from app.store import Message, Store
 from app.turn import BadDraft, Draft, media_type
-from app.ui import sizes
+from app.ui import papers, sizes
 from app.ui.settings import Settings
 from mlx_backend import BackendError, BadMedia, Measured, Shown
 
@@ -32,7 +34,8 @@ class _Weighed:
     """What came of measuring a draft. problems: by position of the file, why it cannot be used.
 
     draft: with all its files; good: without those; measured: of the good one, None where `told` says why
-    there is none.
+    there is none. papers: by position, how far each document is read; coming: what the question reads, by
+    position, and of documents that the conversation has, by their name.
     """
 
     draft: Draft
@@ -40,6 +43,8 @@ class _Weighed:
     problems: dict[int, str] = field(default_factory=dict)
     measured: Measured | None = None
     told: str = ""
+    papers: dict[int, State] = field(default_factory=dict)
+    coming: dict[int | str, Coming] = field(default_factory=dict)
 
 
 class Composer:
@@ -55,15 +60,23 @@ class Composer:
         self._frame: tuple[object, int] = (None, 0)  # what was measured without a message last, its tokens
 
     def act(
-        self, event: Any, value: Mapping[str, Any] | None, conversation: str | None, thinking: bool
+        self,
+        event: Any,
+        value: Mapping[str, Any] | None,
+        conversation: str | None,
+        thinking: bool,
+        session: str = "",
     ) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Change the choices if the event says so, then measure. Returns the values of both scripts."""
+        """Change the choices if the event says so, then measure. Returns the values of both scripts.
+
+        session: whose draft it is; its documents are read from now on, those that are gone no longer.
+        """
         self.choose(event)
         choices = self._settings.choices(thinking)
         raw, value = getattr(event, "looks", None), value or {}
         files = tuple(Path(file) for file in value.get("files") or ())
         draft = Draft(str(value.get("text") or ""), files, choices)
-        weighed = self._weigh(conversation, draft, raw if isinstance(raw, list) else [])
+        weighed = self._weigh(conversation, draft, raw if isinstance(raw, list) else [], session)
         told: dict[str, Any] = {
             "n": getattr(event, "n", None),
             "files": self._chips(weighed, len(files)),
@@ -92,7 +105,7 @@ class Composer:
 
     # --- measuring -----------------------------------------------------------------------------------------
 
-    def _weigh(self, conversation: str | None, draft: Draft, raw: Sequence[object]) -> _Weighed:
+    def _weigh(self, conversation: str | None, draft: Draft, raw: Sequence[object], session: str) -> _Weighed:
         """Files that cannot be used are told one by one, and the rest is measured without them."""
         weighed = _Weighed(draft, draft)
         looks = []
@@ -107,10 +120,13 @@ class Composer:
                 weighed.problems[n] = str(error)
             looks.append({})
         draft = replace(draft, looks=tuple(looks))
+        weighed.papers = papers.states(self._jobs, session, conversation, draft.files, weighed.problems)
+        weighed.problems |= {n: state.problem for n, state in weighed.papers.items() if state.problem}
         while True:
             weighed.good = _without(draft, weighed.problems)
             try:
                 weighed.measured = self._jobs.measure(conversation, weighed.good)
+                weighed.coming = papers.coming(self._jobs, conversation, weighed.papers, weighed.measured)
                 return weighed
             except BadMedia as error:
                 if (culprit := self._culprit(draft, weighed.problems, error)) is None:
@@ -138,9 +154,9 @@ class Composer:
         chips = []
         for n in range(files):
             if n in weighed.problems:
-                chips.append({"problem": weighed.problems[n]})
-            elif not seen(weighed.draft.files[n]):
-                chips.append(sizes.DOCUMENT)
+                chips.append(papers.bad(weighed.draft.files[n], weighed.problems[n]))
+            elif n in weighed.papers:
+                chips.append(papers.chip(weighed.draft.files[n], weighed.papers[n], weighed.coming.get(n)))
             else:
                 one = next(shown, None)
                 chips.append(sizes.chip(*one) if one else {})
@@ -176,11 +192,14 @@ class Composer:
             added = measured.tokens - self._without_message(conversation, path, good.choices)
         except BackendError:
             return NOTHING
-        if documents := sum(not seen(file) for file in good.files):
-            return {"words": sizes.unread(added, documents), "share": share, "wrong": False}
-        words = sizes.fills(added, measured.tokens, measured.limit)
+        if unread := sum(not state.over for state in weighed.papers.values()):
+            return {"words": sizes.unread(added, unread), "share": share, "wrong": False}
+        pages = sum(one.tokens for one in {one.document: one for one in weighed.coming.values()}.values())
+        tokens = measured.tokens + pages
+        share = min(1.0, tokens / max(1, measured.limit))
+        words = sizes.fills(added + pages, tokens, measured.limit, pages > 0)
         if rate := self._rates().get(self._jobs.status().model or ""):
-            left = measured.tokens - self._computed(conversation, path, good.choices)
+            left = tokens - self._computed(conversation, path, good.choices)
             words += sizes.first_word(left / rate, self._jobs.status())
         return {"words": words, "share": share, "wrong": False}
 

@@ -93,10 +93,15 @@ class Handlers:
         return gr.skip(), self._sidebar.value(conversation, **more), title, *[gr.skip()] * 6
 
     def draft(
-        self, event: gr.EventData, value: dict[str, Any] | None, conversation: str | None, thinking: bool
+        self,
+        event: gr.EventData,
+        value: dict[str, Any] | None,
+        conversation: str | None,
+        thinking: bool,
+        request: gr.Request,
     ) -> tuple[Update, ...]:
-        """What is typed and attached, measured while it is still being written."""
-        return self._composer.act(event, value, conversation, bool(thinking))
+        """What is typed and attached, measured while it is still being written; documents are read."""
+        return self._composer.act(event, value, conversation, bool(thinking), request.session_hash or "")
 
     def choose(self, event: gr.EventData) -> None:
         self._composer.choose(event)
@@ -120,6 +125,7 @@ class Handlers:
         except (BadDraft, UnknownConversation, StillAnswering) as refused:
             return (*[gr.skip()] * 7, str(refused), gr.skip())
         self._uploads.sent(files)
+        self._jobs.ahead.sent(request.session_hash or "", files)
         self._store.set_setting("thinking", bool(thinking))
         *shown, _, notice, acts = self._show(job.begun.conversation_id, request)
         return (*shown, gr.update(value=EMPTY, **BUSY), notice, acts)
@@ -200,6 +206,7 @@ class Handlers:
         notice, acts. more: to be told to the list."""
         store = self._of(wanted if isinstance(wanted, str) else None)
         found = store.conversation(wanted) if isinstance(wanted, str) else None
+        self._jobs.ahead.want(request.session_hash or "", ())
         found = None if found and found.trashed_at is not None else found
         current = found.id if found else None
         if (before := self._view.get(request.session_hash or "")) != current:

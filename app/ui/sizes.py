@@ -12,6 +12,8 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
+from app.ahead import State
+from app.documents.coming import Coming
 from app.look import FASTEST, SLOWEST
 from mlx_backend import Shown, Status
 
@@ -19,7 +21,11 @@ WHOLE: Mapping[str, float] = MappingProxyType({})  # the look at a clip about wh
 GRID = 28  # pixels: every size is brought onto this grid, which alone is not called shrinking
 _MOMENT = re.compile(r"(?:(?:(\d{1,3}):)?(\d{1,4}):)?(\d{1,6}(?:[.,]\d{1,3})?)")
 NEITHER = "This is neither a picture, a video nor a document that can be read. Remove it and send again."
-DOCUMENT = {"size": "Document", "change": "", "cost": "Its pages are read when you send it"}
+UNREAD = "Its pages are read when you send it"
+KINDS = {
+    "pdf": "PDF", "docx": "Word document", "pptx": "Slides", "xlsx": "Workbook", "csv": "Table",
+    "html": "Web page", "epub": "Book", "markdown": "Markdown", "text": "Text", "source": "Source code",
+}  # fmt: skip
 FROM_NO_TIME = "The range begins at a time like 0:05 or 65."
 TO_NO_TIME = "The range ends at a time like 0:05 or 65."
 
@@ -132,6 +138,48 @@ def _rate(per_second: float) -> str:
     )
 
 
+# --- a document ------------------------------------------------------------------------------------------
+
+
+def paper(kind: str, size: int, state: State, coming: Coming | None) -> dict[str, Any]:
+    """Its chip: as of `chip`, and {kind, note: what of it is missing, reading: whether it is still read}.
+
+    size: bytes. coming: what the question reads of it, once that is known.
+    """
+    told = [KINDS.get(kind, "Document"), stored(size)]
+    if not state.over:
+        cost = reading(state.done, state.total)
+    elif coming is None or state.read is None:
+        cost = UNREAD
+    else:
+        told.insert(1, pages(coming.total))
+        cost = str(coming)
+    return {
+        "kind": kind or "document",
+        "size": " · ".join(told),
+        "change": "",
+        "cost": cost,
+        "note": " ".join(state.read.document.problems) if state.read else "",
+        "reading": not state.over,
+    }
+
+
+def reading(done: int, total: int) -> str:
+    """How far a document is read. total: 0 while nobody knows."""
+    return f"Reading… page {done:,} of {total:,}" if total else "Reading…"
+
+
+def pages(count: int) -> str:
+    return f"{count:,} {'page' if count == 1 else 'pages'}"
+
+
+def stored(size: int) -> str:
+    """Bytes as a person says them."""
+    if size < 1e6:
+        return f"{max(1, round(size / 1e3)):,} kB"
+    return f"{size / 1e6:,.1f} MB" if size < 1e8 else f"{size / 1e6:,.0f} MB"
+
+
 # --- picture detail --------------------------------------------------------------------------------------
 
 
@@ -148,16 +196,19 @@ def detail(shown: Sequence[Shown]) -> str:
 # --- the whole message -----------------------------------------------------------------------------------
 
 
-def fills(added: int, tokens: int, limit: int) -> str:
-    """added: tokens of the message alone."""
+def fills(added: int, tokens: int, limit: int, documents: bool = False) -> str:
+    """added: tokens of the message alone. documents: pages are among them, whose tokens are estimates."""
     share = 100 * tokens / max(1, limit)
     percent = "less than 1" if share < 1 else str(int(share))
     words = "token" if added == 1 else "tokens"
-    return f"This message: {added:,} {words}; the conversation then fills {percent} % of {limit:,}"
+    filled = f"the conversation then fills {percent} % of {limit:,}"
+    if documents:
+        return f"This message and its documents: about {added:,} {words}; {filled}"
+    return f"This message: {added:,} {words}; {filled}"
 
 
 def unread(added: int, documents: int) -> str:
-    """A document has no tokens before its pages are read, and how many of them are depends on the question."""
+    """A document has no tokens before its pages are read."""
     words = "token" if added == 1 else "tokens"
     pages = "its document's pages" if documents == 1 else "its documents' pages"
     return f"This message: {added:,} {words} and {pages}, counted once they are read"
