@@ -124,8 +124,8 @@ class Handlers:
             job = self._jobs.start(conversation, draft)
         except (BadDraft, UnknownConversation, StillAnswering) as refused:
             return (*[gr.skip()] * 7, str(refused), gr.skip())
-        self._uploads.sent(files)
         self._jobs.ahead.sent(request.session_hash or "", files)
+        self._uploads.sent(files)
         self._store.set_setting("thinking", bool(thinking))
         *shown, _, notice, acts = self._show(job.begun.conversation_id, request)
         return (*shown, gr.update(value=EMPTY, **BUSY), notice, acts)
@@ -195,6 +195,7 @@ class Handlers:
         self._jobs.stop(conversation)
 
     def leave(self, request: gr.Request) -> None:
+        self._jobs.ahead.want(request.session_hash or "", ())
         self._jobs.forget(self._view.pop(request.session_hash or "", None))
         if not self._view:
             self._uploads.clear()
@@ -206,7 +207,6 @@ class Handlers:
         notice, acts. more: to be told to the list."""
         store = self._of(wanted if isinstance(wanted, str) else None)
         found = store.conversation(wanted) if isinstance(wanted, str) else None
-        self._jobs.ahead.want(request.session_hash or "", ())
         found = None if found and found.trashed_at is not None else found
         current = found.id if found else None
         if (before := self._view.get(request.session_hash or "")) != current:
