@@ -41,6 +41,7 @@ ORDER = [
     "answering",
     "drafts",
     "attached",
+    "extract",
 ]
 ORDER += [
     "turn",

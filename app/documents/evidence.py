@@ -45,6 +45,10 @@ RULES = (
     "If the pages do not hold the answer, say that it is not in the documents, and do not guess."
 )
 MORE = "More pages of the documents, marked {nonce} as before:"
+HEADINGS = (
+    "First the headings of what is too long to be read whole, marked {nonce} too. They say what else there is; "
+    "what stands under them was read only where the page stands below. Do not quote them."
+)
 NOTHING = "The documents were searched for the following question, and no page with its words was found."
 
 
@@ -65,14 +69,23 @@ class Evidence:
 
 
 def parts(
-    evidence: Sequence[Evidence], nonce: str, first: bool, found: bool = True
+    evidence: Sequence[Evidence],
+    nonce: str,
+    first: bool,
+    found: bool = True,
+    rules: str = RULES,
+    outlines: Sequence[str] = (),
 ) -> tuple[backend.Part, ...]:
-    """What stands before the question. first: no question before it brought any, so the rules come too."""
-    words = [RULES.format(nonce=nonce)] if first else []
+    """What stands before the question. first: no question before it brought any, so the rules come too.
+
+    outlines: headings of documents, as headings.told() says them.
+    """
+    words = [rules.format(nonce=nonce)] if first else []
     if not found:
         words.append(NOTHING)
     if evidence and not first:
         words.append(MORE.format(nonce=nonce))
+    words += [HEADINGS.format(nonce=nonce), *outlines] if outlines else []
     if not words:
         return ()
     made: list[backend.Part] = []
