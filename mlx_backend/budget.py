@@ -108,6 +108,10 @@ def _settings(shape: Shape, failed: Plan, calibration: Calibration | None, share
     if setup.vision and setup.patches > MEGAPIXEL:
         text = "shrink pictures to one million pixels (1,280 tokens each)"
         yield Remedy("picture", text, "small print is lost", replace(setup, patches=MEGAPIXEL), *here)
+    if setup.vision:
+        text = "leave the vision tower on the disk until a picture comes"
+        risk = "a picture takes some seconds longer, and may be refused where its tower has no room then"
+        yield Remedy("vision", text, risk, replace(setup, vision=False), *here)
     for bits, cost in ((8, "answers may differ in rare words"), (4, "answers get a little worse")):
         if (setup.kv_bits or 16) > bits:
             text = f"keep keys and values in {bits} bits"

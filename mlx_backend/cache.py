@@ -29,6 +29,11 @@ class PrefixCache:
         self.keys: list[Key] = []
 
     @property
+    def bits(self) -> int | None:
+        """That keys and values lie in; None: plain."""
+        return kv.bits(self.kv[0])
+
+    @property
     def nbytes(self) -> int:
         """Of keys and values, with the room they have to grow into."""
         return sum(layer.nbytes for layer in self.kv if layer.offset)

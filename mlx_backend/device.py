@@ -31,6 +31,8 @@ OBSERVED: Mapping[int, tuple[int, str]] = {
 # Fractions of memory where nothing was observed: those of the nearest size above which something was.
 ASSUMED = ((36, 0.78), (48, 0.78), (96, 0.81), (128, 0.84), (192, 0.84), (256, 0.88), (10**6, 0.9063))
 MACS = (32, 36, 48, 64, 96, 128, 192, 256, 512)
+# What the app told its worker that other programs hold, bytes; None: it is asked here. See hear().
+_told: int | None = None
 # What Metal's facts are called by MLX.
 WORKING_SET, MEMORY, NAME = "max_recommended_working_set_size", "memory_size", "device_name"
 
@@ -43,6 +45,15 @@ def this_machine(facts: Mapping[str, object] | None = None, ours: int = 0) -> Ma
     Raises nothing: what cannot be asked is taken as 0 used and said in `source`.
     """
     return _mac(facts or {}, ours) if sys.platform == "darwin" else _linux(facts or {}, ours)
+
+
+def hear(others: int) -> None:
+    """Other programs hold so many bytes: taken from now on where a command would have to be run to know.
+
+    The app tells its worker: a process of 60 GB must not be forked before every question.
+    """
+    global _told
+    _told = others
 
 
 def imagined(gib: int) -> Machine:
@@ -63,7 +74,7 @@ def _mac(facts: Mapping[str, object], ours: int) -> Machine:
     physical = _int(facts.get(MEMORY)) or _int(_said("sysctl", "-n", "hw.memsize"))
     name = str(facts.get(NAME) or _said("sysctl", "-n", "machdep.cpu.brand_string") or "Mac")
     size, source = _working_set(facts, physical)
-    others = max(0, used_on_mac(_said("vm_stat")) - ours)
+    others = max(0, used_on_mac(_said("vm_stat")) - ours) if _told is None else _told
     return Machine(name, physical, size, others, source)
 
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Generator, Iterator, Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from queue import Empty
 from types import TracebackType
@@ -25,7 +25,7 @@ from .idle import Idle
 from .line import LOOK, Line
 from .measuring import Measuring
 from .process import RESPONDER, Facts, Loaded, Order, Worker
-from .schema import admit
+from .schema import check_schema
 from .sizes import Setup
 from .sums import DEFAULT
 from .types import Done, Event, Measured, Progress, Request, Status
@@ -73,6 +73,12 @@ class EngineLike(Protocol):
 
     def unload(self) -> None:
         """Give the model's memory back, after the requests already in line. The next request loads again."""
+
+    def alone(self) -> contextlib.AbstractContextManager[None]:
+        """Inside, nothing of a model is in memory and whoever asks waits in line. Blocks until it is so.
+
+        Raises BackendError when it is closed meanwhile.
+        """
 
     def close(self) -> None:
         """End everything now. A stream under way raises EngineStopped. The engine is of no use afterwards."""
@@ -135,7 +141,7 @@ class Engine:
                 raise
 
     def stream(self, request: Request, cancel: threading.Event | None = None) -> Iterator[Event]:
-        admit(request)
+        check_schema(request)
         cancel = cancel or threading.Event()
         with self._place() as place:
             for ahead in self._line.wait(place, cancel):
@@ -157,7 +163,7 @@ class Engine:
         waiting = max(0, len(self._line) - 1)
         if worker is None or worker.state == "stopped":
             return Status("stopped", model, waiting=waiting)
-        facts = asdict(worker.facts or Facts())
+        facts = dict(vars(worker.facts or Facts()))
         del facts["device"]
         return Status(worker.state, model, **facts, waiting=waiting, pid=worker.pid)
 
@@ -170,6 +176,17 @@ class Engine:
             for _ in self._line.wait(place, threading.Event()):
                 pass
             self._stop()
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
+        """Inside, the model's memory is given back and whoever asks waits in line. Blocks until it is so."""
+        with self._place() as place:
+            for _ in self._line.wait(place, threading.Event()):
+                pass
+            if self._line.closed:
+                raise closing()
+            self._stop()
+            yield
 
     def _unload_unused(self) -> None:
         if not len(self._line):

@@ -7,7 +7,7 @@ BackendError
 ├── BadSchema         an answer cannot be held to a schema    .problem
 ├── ContextTooLong    the request exceeds the context         .tokens, .limit
 ├── OutOfMemory       predicted or real                       .needed, .available: bytes
-│   └── NotEnoughMemory   refused before it was tried         .items, .remedy
+│   └── NotEnoughMemory   refused before it was tried         .items, .remedy, .change
 │       └── ModelTooLarge     a load, which may be forced
 ├── EngineStopped     the worker process is gone              .exit_code, .kind
 └── DownloadFailed    a model could not be fetched or checked .kind
@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from .explained import explain
+from .sizes import Remedy
 
 
 class BackendError(Exception):
@@ -109,10 +110,20 @@ class OutOfMemory(BackendError):
 
 
 class NotEnoughMemory(OutOfMemory):
-    """Predicted: it was not tried. items: names and bytes of what it needs, the largest first."""
+    """Predicted: it was not tried. items: names and bytes of what it needs, the largest first.
+
+    change: the first change that makes it fit, None where nothing does.
+    """
 
     def __init__(
-        self, what: str, needed: int, limit: int, items: Sequence[tuple[str, int]], kept: str, remedy: str
+        self,
+        what: str,
+        needed: int,
+        limit: int,
+        items: Sequence[tuple[str, int]],
+        kept: str,
+        remedy: str,
+        change: Remedy | None = None,
     ) -> None:
         """what: begins the sentence: a load or a request. kept: what became of it. remedy: sentences."""
         super().__init__(needed, limit)
@@ -123,6 +134,7 @@ class NotEnoughMemory(OutOfMemory):
         self.args = (self.message,)
         self.items = list(items)
         self.remedy = remedy
+        self.change = change
 
 
 class ModelTooLarge(NotEnoughMemory):

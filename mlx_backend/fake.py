@@ -6,13 +6,14 @@ Does not know: MLX, any model. Deterministic.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Literal, Self
 
 from .errors import BackendError, BadMedia, EngineStopped, closing
 from .line import LOOK, Line
@@ -64,6 +65,7 @@ class FakeEngine:
         self._delay = delay
         self._line = Line()
         self._model: Path | None = None
+        self._setup = DEFAULT
         self._loaded = False
 
     def start(self) -> None:
@@ -73,7 +75,7 @@ class FakeEngine:
         with self._line.place() as place:
             for ahead in self._line.wait(place, threading.Event()):
                 yield Progress("queue", ahead, ahead)
-            self._model, self._loaded = model, False
+            self._model, self._setup, self._loaded = model, setup, False
             yield from self._load()
 
     def stream(self, request: Request, cancel: threading.Event | None = None) -> Iterator[Event]:
@@ -103,13 +105,20 @@ class FakeEngine:
         waiting = max(0, len(self._line) - 1)
         if not self._loaded:
             return Status("stopped", model, waiting=waiting)
-        return Status("busy" if len(self._line) else "idle", model, LOAD[-1].total, waiting=waiting)
+        state: Literal["busy", "idle"] = "busy" if len(self._line) else "idle"
+        return Status(state, model, LOAD[-1].total, waiting=waiting, setup=self._setup)
 
     def unload(self) -> None:
+        with self.alone():
+            pass
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
         with self._line.place() as place:
             for _ in self._line.wait(place, threading.Event()):
                 pass
             self._loaded = False
+            yield
 
     def close(self) -> None:
         self._line.close()

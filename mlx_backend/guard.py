@@ -17,19 +17,19 @@ from dataclasses import dataclass, replace
 from .budget import first_change, small
 from .device import this_machine
 from .errors import ModelTooLarge, NotEnoughMemory
-from .sizes import CHUNKS, OVERHEAD, STEP, Calibration, Machine, Plan, Setup, Shape, Weights
+from .sizes import CHUNKS, OVERHEAD, STEP, Calibration, Machine, Plan, Remedy, Setup, Shape, Weights
 from .sums import judge, largest_context, looks
 
 LIMIT = "GLM_CHAT_MEMORY_LIMIT"
 # Tokens. A model that has no room for so short a conversation is of no use.
 LEAST = 2048
-# Of the memory, and bytes: what must stay free of what the GPU holds fast. macOS can neither page that out nor
-# compress it: Macs whose memory was nearly all held were reported to flicker, freeze and restart. macOS's own
-# limit leaves about as large a share of a 128 GB Mac (107.5 of 128 GiB may be held).
+# Of the memory, and bytes: what must stay free of what the GPU holds fast. macOS can neither page that out
+# nor compress it: Macs whose memory was nearly all held were reported to flicker, freeze and restart. macOS's
+# own limit leaves about as large a share of a 128 GB Mac (107.5 of 128 GiB may be held).
 UNWIRED_SHARE, UNWIRED = 0.15, 8 * 10**9
 
 Grid = tuple[int, int, int]
-Refusal = tuple[str, int, int, Sequence[tuple[str, int]], str, str]  # the arguments of NotEnoughMemory
+Refusal = tuple[str, int, int, Sequence[tuple[str, int]], str, str, Remedy | None]  # of NotEnoughMemory
 
 NOTHING_HELPS = "Close other programs, choose a smaller model, or start a new, shorter conversation."
 ANYWAY = " It can be loaded anyway, but then this computer may become very slow, freeze or restart."
@@ -189,4 +189,4 @@ class Guard:
         change = first_change(self.shape, found, self.calibration, self.others)
         remedy = f"What would help: {change.text}." if change else NOTHING_HELPS
         what, kept, anyway = words
-        return what, needed, limit, items, kept, f"{remedy}{anyway}"
+        return what, needed, limit, items, kept, f"{remedy}{anyway}", change

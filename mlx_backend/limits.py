@@ -10,10 +10,10 @@ from pathlib import Path
 
 import mlx.core as mx
 
+from mlx_backend.apart import is_repacked, layer_bytes
 from mlx_backend.calibration import calibration_in_use
 from mlx_backend.errors import BackendError
 from mlx_backend.glm.config import read_config
-from mlx_backend.glm.experts import expert_bytes, is_repacked, layer_bytes
 from mlx_backend.guard import Guard, machine_now
 from mlx_backend.sizes import Machine, Setup
 from mlx_backend.weighing import LADDER, shape_of_folder, weigh_config, weigh_folder
@@ -40,18 +40,15 @@ def guard_of(folder: Path, setup: Setup, dtype: str | None, force: bool) -> Guar
     weights = weigh_folder(folder, item if dtype else None)
     config = read_config(folder)
     others = [weigh_config(config, recipe, item) for recipe in LADDER if recipe.bits < weights.bits]
-    layer = 0
-    if is_repacked(folder):
-        experts, layer = expert_bytes(folder), layer_bytes(folder)
-        weights = replace(weights, text=weights.text + experts, experts=experts, stacked=True)
-    elif setup.experts_share < 1:
+    if setup.experts_share < 1 and not is_repacked(folder):
         raise BackendError(
             f"{folder} is not prepared for slow mode: its experts must lie one by one. Nothing was loaded. "
             f"Prepare a copy with `python -m mlx_backend.glm.experts {folder} NEW_FOLDER`; it is as large as "
             "the model, and twice as much must be free while it is made."
         )
     shape = shape_of_folder(folder, item)
-    return Guard(shape, weights, setup, calibration_in_use(machine(), shape), force, others, layer)
+    calibration = calibration_in_use(machine(), shape)
+    return Guard(shape, weights, setup, calibration, force, others, layer_bytes(folder))
 
 
 def admit(guard: Guard) -> tuple[Guard, int]:

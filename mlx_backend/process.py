@@ -40,7 +40,7 @@ PATIENCE = 5.0  # seconds between asking a worker to end and killing it
 LOOK_EVERY = 2.0  # seconds between two looks at what other programs hold
 GRACE = 0.5  # seconds between the end of its pipe and killing it
 
-Verb = Literal["load", "respond", "cancel"]
+Verb = Literal["load", "respond", "cancel", "others"]
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,7 @@ class Facts:
     limit_bytes: int = 0
     other_bytes: int = 0
     device: Mapping[str, str | int] = field(default_factory=dict)  # mx.device_info()
+    setup: Setup | None = None
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,8 @@ class Order:
     force: bool = False
 
 
-Command = tuple[int, Verb, Order | Request | None]  # a job's number, what to do, with what
+# A job's number, what to do, with what. others: the bytes that other programs hold, told before each job.
+Command = tuple[int, Verb, Order | Request | int | None]
 
 
 @dataclass(frozen=True)
@@ -145,6 +147,7 @@ class Worker:
     def _give(self, verb: Verb, argument: Order | Request) -> int:
         number = next(self._numbers)
         self.jobs[number] = verb
+        self._send((number, "others", self._others(self.facts or Facts())))
         self._send((number, verb, argument))
         return number
 
@@ -188,8 +191,11 @@ class Worker:
         if self.facts is not None and now < self._looked + LOOK_EVERY:
             return replace(facts, other_bytes=self.facts.other_bytes)
         self._looked = now
-        held = facts.active_bytes + facts.cache_bytes + OVERHEAD
-        return replace(facts, other_bytes=this_machine(facts.device, held).others)
+        return replace(facts, other_bytes=self._others(facts))
+
+    def _others(self, facts: Facts) -> int:
+        held = facts.active_bytes + facts.cache_bytes
+        return this_machine(facts.device, held + OVERHEAD if held else 0).others
 
 
 def start_child(log: Path | None, module: str, *arguments: str) -> tuple[subprocess.Popen[bytes], Connection]:

@@ -10,7 +10,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import mlx.core as mx
@@ -148,6 +148,7 @@ class Responder:
 
     def respond(self, request: Request, cancelled: Callable[[], bool] = lambda: False) -> Iterator[Event]:
         """The events of one answer; the last is Done.
+            setup=replace(self.setup, kv_bits=self._prefix.bits),
 
         cancelled: asked between pictures, prefill chunks and tokens.
         Raises BadMedia, ContextTooLong and NotEnoughMemory before anything is computed.

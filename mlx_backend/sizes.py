@@ -163,8 +163,9 @@ class Item:
 class Remedy:
     """A change that makes it fit.
 
-    what: chunk, picture, kv, context, quantization, memory, several or slow. text: for the person. risk: what
-    it costs. command: to be typed by the person, never run by us. setup, weights, machine: after the change.
+    what: chunk, picture, vision, kv, context, quantization, memory, several or slow. text: for the
+    person. risk: what it costs. command: to be typed by the person, never run by us. setup, weights, machine:
+    after the change.
     """
 
     what: str

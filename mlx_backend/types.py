@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from .sizes import Setup
+
 # --- what is asked ---------------------------------------------------------------------------------------
 
 
@@ -268,7 +270,8 @@ class Status:
 
     stopped: no worker; it starts by itself with the next load or request.
     active: in use; of it weights, and kv: keys and values. cache: freed and kept for reuse. limit: what may
-    be held. other: what all other programs hold.
+    be held. other: what all other programs hold. setup: how the loaded model is run, its keys and values
+    in the bits they really lie in.
     """
 
     state: Literal["stopped", "starting", "loading", "idle", "busy"]
@@ -283,3 +286,4 @@ class Status:
     cache_bytes: int = 0
     limit_bytes: int = 0
     other_bytes: int = 0
+    setup: Setup | None = None

@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from .apart import expert_bytes
 from .glm.checkpoint import read_entries, weight_files
 from .glm.config import Config, TextConfig, VisionConfig, parse_config, read_config
 from .glm.rules import MediaRules
@@ -239,8 +240,16 @@ def weigh_headers(headers: Iterable[Header], config: Config, item: int | None = 
 
 
 def weigh_folder(folder: Path, item: int | None = None) -> Weights:
-    """From the headers of a local checkpoint. Raises ModelMissing or ModelBroken, naming the file."""
-    return weigh_headers(map(read_entries, weight_files(folder)), read_config(folder), item)
+    """From the headers of a local checkpoint; experts that lie one by one, from the sizes of their files.
+
+    Raises ModelMissing or ModelBroken, naming the file.
+    """
+    config = read_config(folder)
+    found = weigh_headers(map(read_entries, weight_files(folder)), config, item)
+    if not (apart := expert_bytes(folder)):
+        return found
+    active = apart * config.text.num_experts_per_tok // config.text.n_routed_experts
+    return replace(found, text=found.text + apart, experts=apart, active=found.active + active)
 
 
 def shape_of_folder(folder: Path, item: int = 2) -> Shape:

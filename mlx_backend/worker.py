@@ -24,6 +24,7 @@ from multiprocessing.connection import Connection
 from queue import Empty, SimpleQueue
 from typing import Protocol
 
+from .device import hear
 from .errors import BackendError
 from .explained import explain_message
 from .process import LOG_BYTES, Command, Facts, Loaded, Order, Outcome
@@ -62,6 +63,8 @@ class Commands:
                 command: Command = self._pipe.recv()
                 if command[1] == "cancel":
                     self._cancelled = command[0]
+                elif isinstance(command[2], int):
+                    hear(command[2])
                 else:
                     self.jobs.put(command)
         finally:
@@ -95,10 +98,10 @@ class Desk:
                 self._reply(number, _plain(error))
             _keep_log_small()
 
-    def _do(self, number: int, argument: Order | Request | None) -> None:
+    def _do(self, number: int, argument: Order | Request | int | None) -> None:
         if isinstance(argument, Order):
             self._load(number, argument)
-        elif argument is not None:
+        elif isinstance(argument, Request):
             self._respond(number, argument)
 
     def _load(self, number: int, order: Order) -> None:

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image as Pillow
 
 from app.__main__ import main
-from mlx_backend import Done, Image, Message, Request, Sampling, Text
+from mlx_backend import Done, Image, Message, Request, Sampling, Text, device
 from mlx_backend.calibration import (
     FILE,
     FOLDER,
@@ -23,7 +23,16 @@ from mlx_backend.calibration import (
     stored_calibration,
     use_calibration,
 )
-from mlx_backend.device import MACS, OBSERVED, imagined, meminfo, this_machine, used_on_mac
+from mlx_backend.device import (
+    MACS,
+    OBSERVED,
+    WORKING_SET,
+    hear,
+    imagined,
+    meminfo,
+    this_machine,
+    used_on_mac,
+)
 from mlx_backend.limits import guard_of, machine
 from mlx_backend.published import published_shape
 from mlx_backend.respond import Responder
@@ -158,3 +167,15 @@ def png(side: int) -> bytes:
     out = io.BytesIO()
     Pillow.new("RGB", (side, side), "red").save(out, "PNG")
     return out.getvalue()
+
+
+def test_what_the_app_told_is_taken_instead_of_running_a_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker of 60 GB must not be forked before every question, which running vm_stat would do."""
+    asked: list[tuple[str, ...]] = []
+    monkeypatch.setattr(device, "_said", lambda *command: asked.append(command) or "")
+    monkeypatch.setattr(device, "_told", None)
+    metal = {"memory_size": 64 * GIB, "device_name": "Apple M3 Max", WORKING_SET: 48 * GIB}
+    device._mac(metal, 0)
+    assert asked == [("vm_stat",)]
+    hear(7 * GIB)
+    assert device._mac(metal, 0).others == 7 * GIB and len(asked) == 1

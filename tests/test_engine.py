@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from asking import HANG, answer, question, stages
+from asking import HANG, answer, question, stages, until
 
 from mlx_backend import (
     Answer,
@@ -65,6 +65,19 @@ def test_unload_stops_and_the_next_request_loads_again(engine: EngineLike) -> No
     engine.unload()
     assert engine.status().state == "stopped"
     assert "load" in stages(answer(engine, question()))
+
+
+def test_inside_alone_nothing_is_in_memory_and_whoever_asks_waits(engine: EngineLike) -> None:
+    answer(engine, question())
+    got: list[Event] = []
+    asking = threading.Thread(target=lambda: got.extend(answer(engine, question())))
+    with engine.alone():
+        assert engine.status().state == "stopped"
+        asking.start()
+        until(lambda: engine.status().waiting == 1)
+        assert engine.status().state == "stopped"
+    asking.join(HANG)
+    assert stages(got)[:2] == ["queue", "load"] and isinstance(got[-1], Done)
 
 
 def test_two_requests_are_answered_in_order(engine: EngineLike) -> None:

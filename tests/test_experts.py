@@ -15,6 +15,7 @@ from asking import ROOT
 from make_tiny_model import TINY, make
 from mlx.utils import tree_flatten
 
+from mlx_backend.apart import expert_bytes, is_repacked
 from mlx_backend.errors import BackendError, ModelBroken, NotEnoughMemory
 from mlx_backend.glm import experts, load
 from mlx_backend.guard import LIMIT
@@ -64,7 +65,7 @@ def spoken(folder: Path, most: int | None, prompt: int) -> tuple[list[int], int,
 def test_the_same_tokens_within_the_budget(pair: tuple[Path, Path], prompt: int) -> None:
     """At 25, 50 and 100 % of the experts. What any run holds beside weights is measured without slow mode."""
     whole, slow = pair
-    every = experts.expert_bytes(slow)
+    every = expert_bytes(slow)
     expected, reading, speaking = spoken(whole, None, prompt)
     held = []
     for share in (0.25, 0.5, 1.0):
@@ -162,6 +163,6 @@ def test_the_command_prepares_a_copy(tmp_path: Path) -> None:
     whole = make(tmp_path / "whole")
     command = [sys.executable, "-m", "mlx_backend.glm.experts"]
     subprocess.run([*command, whole, tmp_path / "slow"], cwd=ROOT, check=True, capture_output=True)
-    assert experts.is_repacked(tmp_path / "slow") and not experts.is_repacked(whole)
+    assert is_repacked(tmp_path / "slow") and not is_repacked(whole)
     again = subprocess.run([*command, whole, tmp_path / "slow"], cwd=ROOT, capture_output=True, text=True)
     assert again.returncode == 1 and "there already" in again.stderr and "Traceback" not in again.stderr

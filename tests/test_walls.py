@@ -84,7 +84,7 @@ LIGHT = [
     "fake",
 ]
 LIGHT += ["catalogue", "manifest", "locks", "remote", "offline", "verify", "finding", "fetch", "hub"]
-LIGHT += ["sizes", "sums", "budget", "transient", "weighing", "device", "published", "speed", "calibration"]
+LIGHT += ["apart", "sizes", "sums", "budget", "transient", "weighing", "device", "published", "speed", "calibration"]
 
 
 def name_of(file: Path) -> str:

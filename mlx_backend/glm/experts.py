@@ -20,19 +20,14 @@ from typing import Any
 from mlx_vlm.models.switch_layers import OffloadedSwitchGLU
 from mlx_vlm.moe_offload import ExpertStore, repack
 
+from mlx_backend.apart import INDEX, layer_bytes
 from mlx_backend.errors import BackendError, ModelBroken
 from mlx_backend.glm.config import Config, read_config, read_json
 from mlx_backend.glm.language import LanguageModel
 
-INDEX = "offload_index.json"  # written last: a folder without it is not whole
 SWITCH = "language_model.model.layers.{}.mlp.switch_mlp.{}"
 PROJECTIONS = ("gate_proj", "up_proj", "down_proj")
 PLAIN = (64, 4, "affine")  # mlx-vlm wants a recipe for plain experts as well, and does not look at it
-
-
-def is_repacked(folder: Path) -> bool:
-    """Whether the experts of this checkpoint lie one by one."""
-    return (folder / INDEX).is_file()
 
 
 def make(checkpoint: Path, folder: Path) -> None:
@@ -79,16 +74,6 @@ def attach(model: LanguageModel, folder: Path, config: Config, most: int) -> Exp
         recipes = [_recipe(config.quantization, SWITCH.format(layer, name)) for name in PROJECTIONS]
         mlp.switch_mlp = OffloadedSwitchGLU(store, layer, *recipes, activation=mlp.switch_mlp.activation)
     return store
-
-
-def expert_bytes(folder: Path) -> int:
-    """Of all experts together, by the sizes of their files."""
-    return sum(file.stat().st_size for file in (folder / "experts").glob("layer_*.safetensors"))
-
-
-def layer_bytes(folder: Path) -> int:
-    """Of the experts of one layer, of which there is one in memory at least."""
-    return max((file.stat().st_size for file in (folder / "experts").glob("layer_*.safetensors")), default=0)
 
 
 @contextlib.contextmanager

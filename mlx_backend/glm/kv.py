@@ -50,6 +50,11 @@ def make(layers: int, head_dim: int, bits: int | None = None) -> list[Cache]:
     return [QuantizedKVCache(group_size=group, bits=bits) for _ in range(layers)]
 
 
+def bits(cache: Cache) -> int | None:
+    """That its numbers lie in; None: plain."""
+    return cache.bits if isinstance(cache, QuantizedKVCache) else None
+
+
 def room(cache: Cache) -> int:
     """Positions the cache has memory for, used or not."""
     held = cache.keys[0] if isinstance(cache, QuantizedKVCache) and cache.keys is not None else cache.keys

@@ -18,10 +18,11 @@ import mlx.core as mx
 import mlx.nn as nn
 from mlx.utils import tree_flatten
 
+from mlx_backend.apart import expert_bytes, is_repacked
 from mlx_backend.errors import ModelBroken
 from mlx_backend.glm.checkpoint import Tensor, find_tensors
 from mlx_backend.glm.config import Config, TextConfig, read_config
-from mlx_backend.glm.experts import attach, expert_bytes, is_repacked
+from mlx_backend.glm.experts import attach
 from mlx_backend.glm.model import Model
 from mlx_backend.glm.tokenizer import Tokenizer
 from mlx_backend.glm.vision import VisionTower
