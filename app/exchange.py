@@ -53,8 +53,8 @@ def router(store: Store, blobs: Blobs, folder: Path) -> APIRouter:
     async def import_(request: Request) -> Response:
         scratch = Path(tempfile.mkdtemp(dir=folder))
         try:
-            file = scratch / _named(request.headers.get("x-file-name", ""))
-            if not await _received(request, file):
+            file = scratch / named(request.headers.get("x-file-name", ""))
+            if not await received(request, file):
                 return JSONResponse({"words": TOO_LARGE}, 413)
             return await run_in_threadpool(_import, store, blobs, file)
         except ClientDisconnect:
@@ -82,21 +82,24 @@ def _export(store: Store, blobs: Blobs, folder: Path, kind: str, conversation: s
     return FileResponse(scratch / "export.zip", filename=name, media_type="application/zip", background=done)
 
 
-def _named(told: str) -> str:
+def named(told: str) -> str:
     """A file's name as the page tells it, percent-encoded, as one that a folder can hold: errors say it."""
     name = "".join(char for char in unquote(told) if char.isprintable() and char not in "/\\")
     return name[-60:].lstrip(".") or "the file"  # 60 characters are 240 bytes at most
 
 
-async def _received(request: Request, file: Path) -> bool:
-    """Write the body to a file; False where it is longer than we take. Raises ClientDisconnect or OSError."""
+async def received(request: Request, file: Path, most: int = UPLOAD_LIMIT) -> bool:
+    """Write the body to a file; False where it has more bytes than we take.
+
+    Raises ClientDisconnect or OSError.
+    """
     size = 0
-    if _told(request.headers.get("content-length", "")) > UPLOAD_LIMIT:
+    if _told(request.headers.get("content-length", "")) > most:
         return False
     with file.open("wb") as out:
         async for piece in request.stream():
             size += len(piece)
-            if size > UPLOAD_LIMIT:
+            if size > most:
                 return False
             out.write(piece)
     return True

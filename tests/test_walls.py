@@ -50,6 +50,8 @@ ORDER += [
     "security",
     "exchange",
     "ui",
+    "orders",
+    "tables",
     "controls",
     "server",
     "ask_line",
