@@ -7,7 +7,8 @@ window.
 What a question brings is decided when it is asked, kept with it as numbers of pages, and never decided again:
 every later request is made of the same words.
 Message.evidence is {"places": [[number, document, page, picture, words], …], "found": bool, "reading":
-[{"document", "title", "read", "total"}, …]}; number is what the model cites.
+[{"document", "title", "read", "total"}, …], "outlined": [document, …]}; number is what the model cites,
+outlined are the documents whose headings came with this question.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from typing import Any, Protocol
 
 import mlx_backend as backend
 from app.blobs import Blobs
-from app.documents import cite, drawing, evidence, quotes, rewriting, route
+from app.documents import cite, drawing, evidence, headings, quotes, rewriting, route
 from app.documents.pages import Page, Unreadable
 from app.documents.search import Hit, search
 from app.store import Message, Part, Store, StoredDocument
@@ -73,7 +74,7 @@ def choose(
     if words and route.needs_search(books, shown, budget):
         told = [(book.title, rewriting.language(book.pages)) for book in books]
         more = rewriting.rewritten(engine, rewriting.request(before, words, told), cancel)
-    choice = route.route(words, books, shown, _finder(store, words, more), budget)
+    choice = route.route(words, books, shown, _finder(store, words, more), budget, outlined(path[:-2]))
     if not cancel.is_set():
         store.keep_evidence(question.id, _kept(choice, numbers(path[:-2])))
 
@@ -127,7 +128,13 @@ def _kept(choice: route.Choice, before: Sequence[Numbered]) -> dict[str, Any]:
     told = [
         {"document": r.document, "title": r.title, "read": r.read, "total": r.total} for r in choice.reading
     ]
-    return {"places": places, "found": choice.found, "reading": told}
+    data = {"places": places, "found": choice.found, "reading": told}
+    return data | ({"outlined": list(choice.outlined)} if choice.outlined else {})
+
+
+def outlined(path: Sequence[Message]) -> set[int]:
+    """The documents whose headings the questions of a path brought."""
+    return {int(document) for message in path for document in message.evidence.get("outlined", ())}
 
 
 def numbers(path: Sequence[Message]) -> list[Numbered]:
@@ -160,7 +167,10 @@ def lay(store: Store, blobs: Blobs, conversation_id: str, path: Sequence[Message
             for n in numbers([question])
             if n.place.document in documents and (n.place.document, n.place.page) in texts
         ]
-        laid[question.id] = evidence.parts(pages, nonce, first, bool(question.evidence.get("found", True)))
+        known = [documents[one] for one in sorted(outlined([question])) if one in documents]
+        lists = [headings.told(one.title, one.outline, one.total, nonce) for one in known]
+        found = bool(question.evidence.get("found", True))
+        laid[question.id] = evidence.parts(pages, nonce, first, found, outlines=lists)
         first = first and not pages
     return laid
 

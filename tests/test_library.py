@@ -14,7 +14,7 @@ from app.blobs import Blobs
 from app.documents import reading
 from app.store import Begun, Message, Part, Store
 from app.turn import BadDraft, Cancel, Draft
-from app.ui import messages
+from app.ui import messages, sources
 from mlx_backend import Answer, FakeEngine, Image, Request, Text
 
 ASK = "How deep is the water over the sill of the inner basin?"
@@ -154,13 +154,42 @@ def test_a_long_document_is_searched_with_the_models_terms(store: Store, blobs: 
     assert chat.path[2].evidence["reading"][0]["read"] == len(numbers)
 
 
+def test_headings_of_a_long_document_come_once_before_its_pages(
+    store: Store, blobs: Blobs, manual: Path
+) -> None:
+    chat = Chat(store, blobs, [Answer("sill")], [Answer("One.")], [Answer("Truro")], [Answer("Two.")])
+    chat.ask(ASK, manual)
+    chat.ask("Whom do I call?")
+    first, _, last = chat.engine.requests[1:]
+    assert words(first).count(' headings of "') == 1 and last.messages[0] == first.messages[0]
+    before, after = words(first).split("end of the headings]")
+    assert before.startswith("Below are pages of documents") and "¦ Part 7 · 8\n" in before
+    assert " page 1 · " not in before and " page 1 · " in after
+    assert ' headings of "' not in words(last) and "More pages" in words(last)
+    assert library.outlined(chat.path) == {store.documents_of(chat.id or "")[0].id}
+
+
+def test_a_conversation_that_was_begun_without_headings_stays_as_it_was(
+    store: Store, blobs: Blobs, manual: Path
+) -> None:
+    chat = Chat(store, blobs, [Answer("sill")], [Answer("One.")], [Answer("Truro")], [Answer("Two.")])
+    chat.ask(ASK, manual)
+    store._db.execute("update evidence set data = json_remove(data, '$.outlined')")  # as older apps kept it
+    laid = library.lay(store, blobs, chat.id or "", turn.kept(chat.path))[chat.path[0].id]
+    assert not any("headings" in part.text for part in laid if isinstance(part, Text))
+    chat.ask("Whom do I call?")
+    last = chat.engine.requests[-1]
+    assert last.messages[0].content[:-1] == laid and ' headings of "' in words(last)
+
+
 def test_a_quotation_that_is_nowhere_is_said_to_be_so(store: Store, blobs: Blobs, handbook: Path) -> None:
     chat = Chat(store, blobs, quoting("the moon is made of green cheese", at=2))
     answer = chat.ask(ASK, handbook)
     assert [(q["verified"], q["how"]) for q in quotations(answer)] == [(False, "missing")]
     shown = "\n".join(str(piece) for piece in messages.exchanges(chat.path, "/media/"))
-    assert "&#91;2?&#93;" in shown and "not found in the documents" in shown
-    assert "No quotation of this answer was found" in shown and "whole document" in shown
+    assert f"[&#91;2?&#93;]({sources.PREFIX}0)" in shown
+    told = sources.by_answer(chat.path, str)[answer.id]
+    assert told["unproven"] and [one["words"][:14] for one in told["read"]] == ["whole document"]
 
 
 def test_a_number_that_was_never_given_is_words(store: Store, blobs: Blobs, handbook: Path) -> None:

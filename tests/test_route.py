@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.documents.pages import Page
+from app.documents.pages import Heading, Page
 from app.documents.route import (
     PICTURE_TOKENS,
     Book,
@@ -140,6 +140,26 @@ def test_a_figure_with_a_number_is_the_page_that_names_it() -> None:
     long = replace(long, pages=(*long.pages[:123], named, near, *long.pages[125:]))
     choice = route("What is in figure 12?", [long], (), finding((1, 5)))
     assert [p for _, p, picture in laid(choice) if picture] == [124]
+
+
+def test_headings_come_once_with_what_is_not_read_whole() -> None:
+    outline = tuple(Heading(1, f"{n} Part {n}", 10 * n) for n in range(1, 31))
+    long, short = replace(book(1, 310), outline=outline), replace(book(2, 3), outline=outline[:1])
+    first = route("why?", [long, short], (), finding((1, 5)))
+    assert first.outlined == (1,)
+    second = route("why?", [long, short], first.added, finding((1, 5)), None, first.outlined)
+    assert second.outlined == () and second.added == ()
+    assert route("why?", [long], (), finding((1, 5)), Budget(whole=0, found=500)).outlined == ()
+
+
+def test_a_section_that_is_named_is_read() -> None:
+    outline = (Heading(1, "3 Dues", 40), Heading(2, "3.1 Ships", 42), Heading(1, "4 Budget", 45))
+    long = replace(book(1, 310), outline=outline)
+    assert laid(route("What does section 3 say?", [long], (), finding())) == [
+        (1, n, False) for n in range(40, 45)
+    ]
+    choice = route("Sum up the chapter on the budget", [long], (), finding((1, 7)))
+    assert {(1, n, False) for n in range(45, 51)} <= set(laid(choice)) and choice.found
 
 
 def test_scanned_pages_are_read_as_pictures_as_far_as_the_budget_goes() -> None:

@@ -162,7 +162,7 @@ def route(
             laying.lay(book, page)
     laying.tokens, laying.pictures = budget.found + PICTURE_TOKENS * budget.pictures, budget.pictures
     searched = [book for book in books if book.id not in complete]
-    outlines = tuple(_outlined(searched, outlined, laying))
+    outlines = tuple(_outlined(searched, outlined, laying, budget.found // 4))
     named = _lay_named(question, books, laying, budget) | _lay_headed(question, searched, laying, budget)
     hits = (
         list(find([book.id for book in books], budget.pages)) if searched or _DRAWN.search(question) else []
@@ -248,9 +248,8 @@ def _lay_headed(question: str, books: Sequence[Book], laying: _Laying, budget: B
     return laid
 
 
-def _outlined(books: Sequence[Book], before: Collection[int], laying: _Laying) -> Iterator[int]:
-    """Documents whose headings there is room for, beside the pages."""
-    room = laying.tokens // 4
+def _outlined(books: Sequence[Book], before: Collection[int], laying: _Laying, room: int) -> Iterator[int]:
+    """Documents whose headings there is room for, in tokens, beside the pages."""
     for book in books:
         if book.id not in before and 0 < (cost := headings.cost(book.outline)) <= room:
             room, laying.tokens = room - cost, laying.tokens - cost
