@@ -43,6 +43,7 @@ from app.store import BackupFailed, DiskTrouble, Store, daily, rescue
 from app.ui import doors
 from app.ui.ordering import JoinAfterClose
 from app.ui.quiet import enclose, prepare
+from app.ui.viewer import Viewer
 from mlx_backend import EngineLike
 
 if TYPE_CHECKING:
@@ -141,6 +142,7 @@ def _run(
     finally:
         (config.home / "run.json").unlink(missing_ok=True)
         stock.close()
+        controls.tables.close()
         jobs.close(SHUTDOWN_SECONDS)
         engine.close()
         shelves.close()
@@ -169,6 +171,7 @@ def build(config: Config, jobs: Jobs, port: int, keys: Keys, controls: Controls)
     kept = jobs.shelves.kept
     app.include_router(exchange.router(kept.store, kept.blobs, config.home / "exchange"))
     app.include_router(controls.router())
+    app.include_router(Viewer(jobs.shelves).router())
     _mount_window(app, config, jobs, port, lambda: controls.stock.is_demo)
     app.add_middleware(JoinAfterClose)
     app.add_middleware(exchange.BoundedUploads, folder=config.uploads)

@@ -93,7 +93,7 @@ function edit(row, message) {
 }
 
 // --- under each message: the rows are Gradio's, and it draws them anew as it likes ---
-const OURS = ':scope > :is(.acts, .places, .saw)';
+const OURS = ':scope > :is(.acts, .places, .saw, .sources)';
 function decorate() {
   const rows = [...document.querySelectorAll('.chat .message-row')];
   const messages = props.value || [];
@@ -101,12 +101,14 @@ function decorate() {
     const message = messages[n], old = row.querySelector(':scope > .acts');
     const fits = message && row.classList.contains(message.role === 'user' ? 'user-row' : 'bot-row');
     if (fits && message.role === 'assistant') window.glmchat.linkTimes(row, message.saw?.media || []);
+    window.glmchat.linkQuotes(row, fits ? message.sources : null);
     if (fits && old?.madeFor === keys[n]) return;
     row.querySelectorAll(OURS).forEach((node) => node.remove());
     if (!fits) return;
     const fold = message.saw && window.glmchat.saw(message), fresh = bar(message, fold);
+    const quoted = message.sources ? [window.glmchat.sources(message.sources)] : [];
     fresh.madeFor = keys[n];
-    row.append(...message.figures.map(window.glmchat.figure), fresh, ...(fold ? [fold.panel] : []));
+    row.append(...message.figures.map(window.glmchat.figure), ...quoted, fresh, ...(fold ? [fold.panel] : []));
     fold?.shown();
   });
 }

@@ -1,6 +1,8 @@
-"""Looking for words in one document: phrases first, in any writing, with the way back to the page's own text."""
+"""Looking for words in one document: phrases first, in any writing, and back to the page's own text."""
 
 from __future__ import annotations
+
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -66,4 +68,4 @@ def test_one_page_has_only_so_many_marks() -> None:
 def test_whatever_is_typed_marks_lie_within_the_text_and_in_order(text: str, words: str) -> None:
     spans = marks(text, words)
     assert all(0 <= start < end <= len(text) for start, end in spans)
-    assert all(one[1] <= other[0] for one, other in zip(spans, spans[1:], strict=False))
+    assert all(one[1] <= other[0] for one, other in pairwise(spans))

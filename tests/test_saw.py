@@ -98,7 +98,7 @@ def test_nonsense_is_not_told(nonsense: Any) -> None:
 
 
 def test_it_is_offered_with_the_other_things_of_an_answer() -> None:
-    asked, said = acts.offered([question(PICTURE), answer("1", [SHOWN], prompt_tokens=1400)])
+    asked, said = acts.offered([question(PICTURE), answer("1", [SHOWN], prompt_tokens=1400)], str)
     assert asked["saw"] is None
     assert said["saw"]["text"] == 24
 
@@ -108,5 +108,5 @@ def test_places_are_on_a_picture_the_model_was_given() -> None:
     bad = answer("1", None, Part("error", "Bad.", None, {"kind": "BadMedia"}))
     other = Part("image", "", "cc" * 32, {"name": "c.png"})
     box = Part("box", "[[1,2,3,4]]", None, {"image": 0, "boxes": [[1, 2, 3, 4]], "label": ""})
-    offered = acts.offered([question(PICTURE), bad, question(other), answer("2", None, box)])
+    offered = acts.offered([question(PICTURE), bad, question(other), answer("2", None, box)], str)
     assert [figure["name"] for figure in offered[-1]["figures"]] == ["c.png"]

@@ -7,6 +7,7 @@ Does not know: citations, the viewer, the model's picture sizes.
 from __future__ import annotations
 
 import json
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,7 +61,8 @@ def place(path: Path, page: Page, start: int, end: int) -> Place:
 
 def places(path: Path, page: Page, spans: Sequence[tuple[int, int]]) -> tuple[Place, ...]:
     """The same for several ranges of characters, in their order. Raises Unreadable."""
-    wanted = [[page.text[start:end], len(canon(page.text[:start])[0])] for start, end in spans]
+    letters = canon(page.text)[1]
+    wanted = [[page.text[start:end], bisect_left(letters, start)] for start, end in spans]
     data = _asked(path, {"page": page.number, "words": wanted})
     try:
         return tuple(_place(found) for found in json.loads(data)["places"])

@@ -14,6 +14,7 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from app import fold
 from app.documents.pages import Page
@@ -81,7 +82,7 @@ def _patterns(words: str) -> list[Pattern]:
 
 def _phrase(runs: Sequence[str]) -> str:
     made = _word(runs[0])
-    for before, run in zip(runs, runs[1:], strict=False):
+    for before, run in pairwise(runs):
         between = _WITHIN if _IS_CJK.match(before) or _IS_CJK.match(run) else _APART
         made += between + _word(run, first=False)
     return made

@@ -17,16 +17,18 @@ from app.store import CUT, Message, Store
 from app.turn import Draft
 from app.ui.boxes import figures
 from app.ui.saw import seen
+from app.ui.sources import Address, by_answer
 
 
-def offered(path: Sequence[Message]) -> list[dict[str, Any]]:
+def offered(path: Sequence[Message], address: Address) -> list[dict[str, Any]]:
     """For each message in order what acts.js draws under it.
 
     {id, role, variants: ids, at: its index among them, text: of a question, more: whether an answer can go
     on, cost: of an answer, in words, figures: the pictures an answer points at, see boxes.py, saw: what the
-    model was shown for it, see saw.py, or None}.
+    model was shown for it, see saw.py, or None, sources: what it read and quoted, see sources.py, or None}.
+    address: of a document's id what its pages are asked for by.
     """
-    drawn, shown = figures(path), seen(path)
+    drawn, shown, quoted = figures(path), seen(path), by_answer(path, address)
     return [
         {
             "id": message.id,
@@ -38,6 +40,7 @@ def offered(path: Sequence[Message]) -> list[dict[str, Any]]:
             "cost": cost(message),
             "figures": drawn.get(message.id, []),
             "saw": shown.get(message.id),
+            "sources": quoted.get(message.id),
         }
         for message in path
         if message.status != "streaming"

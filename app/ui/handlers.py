@@ -18,7 +18,7 @@ from app.config import Config
 from app.jobs import Jobs
 from app.store import Message, StillAnswering, Store, UnknownConversation, UnknownMessage
 from app.turn import BadDraft, Draft
-from app.ui import acts, composer, examples, messages
+from app.ui import acts, composer, examples, messages, viewer
 from app.ui.composer import Composer
 from app.ui.layout import EMPTY, Page
 from app.ui.settings import Settings
@@ -181,7 +181,8 @@ class Handlers:
         if path:
             self._composer.learn(conversation, path[-1])
         latest = messages.exchanges(path[-2:], _media(request))
-        return latest, "", gr.update(**IDLE), acts.offered(path)
+        address = viewer.address(self._of(conversation))
+        return latest, "", gr.update(**IDLE), acts.offered(path, address)
 
     def named(self, conversation: str | None, request: gr.Request) -> tuple[Update, Update]:
         """The title that the model gives, once it has: the list and the page's title."""
@@ -226,7 +227,7 @@ class Handlers:
             messages.waiting(job.live) if job else "",
             gr.update(**(BUSY if job else IDLE)),
             "",
-            acts.offered(path),
+            acts.offered(path, viewer.address(store)),
         )
 
     def _last_turn(self, conversation: str, request: gr.Request) -> Sequence[Message]:

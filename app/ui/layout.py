@@ -98,7 +98,8 @@ def theme() -> gr.themes.Base:
 
 
 STYLES = ("app.css", "composer.css", "saw.css", "history.css", "models.css", "touch.css")  # later wins
-SCRIPTS = ("page.js", "places.js", "links.js", "seek.js", "saw.js", "gauge.js", "models.js", "language.js")
+SCRIPTS = ("page.js", "places.js", "links.js", "seek.js", "saw.js", "sources.js", "lookup.js", "viewer.js")
+SCRIPTS += ("gauge.js", "models.js", "language.js")
 
 
 def styles() -> str:
@@ -109,9 +110,10 @@ def head() -> str:
     chinese = (ASSETS / "chinese.json").read_text(encoding="utf-8")
     scripts = [f"window.chinese = {chinese};"]
     scripts += [(ASSETS / name).read_text(encoding="utf-8") for name in SCRIPTS]
-    # once more as it is: Gradio keeps rules under @media to what lies inside its own frame, and menus do not
-    touch = (ASSETS / "touch.css").read_text(encoding="utf-8")
-    return f"<style>{touch}</style>" + "".join(f"<script>{script}</script>" for script in scripts)
+    # as they are: Gradio keeps rules under @media to its own frame, in which menus and the viewer do not lie
+    plain = [(ASSETS / name).read_text(encoding="utf-8") for name in ("viewer.css", "touch.css")]
+    marked = [f"<style>{style}</style>" for style in plain]
+    return "".join((*marked, *(f"<script>{script}</script>" for script in scripts)))
 
 
 def build() -> Page:

@@ -10,7 +10,7 @@ screen, and everything here must only ever grow at its end (a change elsewhere r
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from app.answering import Live, Opening
@@ -47,14 +47,8 @@ def _hard_spaces(indent: re.Match[str]) -> str:
 def exchanges(path: Sequence[Message], media: str) -> list[Shown]:
     """Finished messages. media: the address that a file's content name is appended to, with a slash."""
     shown: list[Shown] = []
-    evidence: Mapping[str, Any] = {}
     for message in path:
-        if message.role == "user":
-            shown += question(message, media)
-            evidence = message.evidence
-        else:
-            told = sources.told(message, evidence)
-            shown += [*answer(message, media), *(_note(STOPPED, words) for words in told)]
+        shown += question(message, media) if message.role == "user" else answer(message, media)
     return shown
 
 
@@ -115,6 +109,8 @@ def _said(parts: Sequence[Part], media: str, over: bool) -> list[Shown]:
     thoughts = [_thought(part, over) for part in parts if part.type == "reasoning"]
     content: list[Shown] = []
     places = {id(part): boxes.marks(first, len(part.data["boxes"])) for part, first in boxes.numbered(parts)}
+    quoted = [part for part in parts if part.type == "citation"]
+    places |= {id(part): sources.mark(part, over, at) for at, part in enumerate(quoted)}
     for part in parts:
         if part.sha256 is not None:
             content.append(_file(part, media))
@@ -123,7 +119,7 @@ def _said(parts: Sequence[Part], media: str, over: bool) -> list[Shown]:
                 content.append({"type": "text", "text": ""})
             content[-1]["text"] += places.get(id(part), part.text)
         elif part.type == "citation" and content and content[-1]["type"] == "text":
-            content[-1]["text"] += sources.mark(part, over)
+            content[-1]["text"] += places[id(part)]
     content = [piece for piece in content if piece["type"] != "text" or piece["text"].strip()]
     return [*thoughts, *([{"role": "assistant", "content": content}] if content else [])]
 

@@ -1,55 +1,98 @@
-"""What an answer read and what it quotes, in words under it. Pure: values in, words out.
+"""What an answer read and what it quotes: numbers in its text, lines under it. Pure: values in, values out.
 
-Knows: how a quotation stands in the text, what is told of it below, when an answer proves nothing.
-Does not know: where quoted words stand on a picture of the page, how the page is opened, Gradio.
+Knows: how a quotation stands in the text, what is told of it below, which page it leads to, when an answer
+    proves nothing.
+Does not know: how lines and pages are drawn (sources.js, viewer.js, viewer.py), Gradio, SQL.
 
-What a model or a document says is untrusted: it is shown letter by letter, never as markup.
+What a model or a document says is untrusted: it reaches the page as data, never as markup. A number in the
+text is a link whose address begins in a way that no model knows, so that no answer can write one itself.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import secrets
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from app.documents.route import Reading
 from app.store import Message, Part
 
-UNPROVEN = "No quotation of this answer was found in the documents. Check it before you rely on it."
-NOT_FOUND = "not found in the documents"
+PREFIX = f"#quote-{secrets.token_hex(8)}-"  # of this run of the app; then which quotation of an answer
 LONGEST = 300  # characters of quoted words
 
+Address = Callable[[int], str]  # of a document's id what viewer.py knows it by; empty: it is gone
 
-def mark(citation: Part, over: bool) -> str:
-    """Markdown that stands for a quotation in the text: its number, questioned if it is not proven."""
+
+def mark(citation: Part, over: bool, at: int) -> str:
+    """Markdown that stands for a quotation in the text: its number, questioned if it is not proven.
+
+    at: which of the answer's quotations it is. One that has a page leads there.
+    """
     sure = citation.data.get("verified") or not over
-    return f"&#91;{int(citation.data.get('number', 0))}{'' if sure else '?'}&#93;"
+    words = f"&#91;{int(citation.data.get('number', 0))}{'' if sure else '?'}&#93;"
+    return f"[{words}]({PREFIX}{at})" if over and _leads(citation) else words
 
 
-def told(answer: Message, evidence: Mapping[str, Any]) -> Iterator[str]:
-    """Lines of plain words: the pages that were read, each quotation with its place, what is not proven."""
+def told(answer: Message, evidence: Mapping[str, Any], address: Address) -> dict[str, Any] | None:
+    """What sources.js draws of an answer; None where there is nothing.
+
+    {prefix, quotes: one for each quotation in order, read: one for each document that was read for the
+    question, unproven: nothing that it quotes was found}. Of quotes: {number, verified, words, title, label,
+    page, start, end, document: its address, "" where it is gone, None where no page is meant, checked: here}.
+    Of read: {title, words, page, document: as above}.
+    """
     quoted = [part for part in answer.parts if part.type == "citation"]
-    for one in evidence.get("reading", ()):
-        reading = Reading(0, str(one["title"]), int(one["read"]), int(one["total"]))
-        yield f"{reading.title}: {reading}"
-    for part in _each([part for part in quoted if "how" in part.data]):  # checked here
-        yield f"[{part.data.get('number')}] {_place(part)}{_words(part)}"
     said = any(part.type == "text" and part.text.strip() for part in answer.parts)
-    if evidence and answer.status == "complete" and said and not any(p.data.get("verified") for p in quoted):
-        yield UNPROVEN
+    sure = any(part.data.get("verified") for part in quoted)
+    if not quoted and not evidence:
+        return None
+    return {
+        "prefix": PREFIX,
+        "quotes": [_quote(part, address) for part in quoted],
+        "read": [_read(one, evidence, address) for one in evidence.get("reading", ())],
+        "unproven": bool(evidence) and answer.status == "complete" and said and not sure,
+    }
 
 
-def _each(quoted: Sequence[Part]) -> list[Part]:
-    """Every quotation once."""
-    return list({(part.data.get("number"), part.data.get("words")): part for part in quoted}.values())
+def by_answer(path: Sequence[Message], address: Address) -> dict[str, dict[str, Any]]:
+    """The same for every answer of a path, by its id."""
+    pairs = zip(path[::2], path[1::2], strict=False)
+    return {
+        answer.id: value
+        for question, answer in pairs
+        if (value := told(answer, question.evidence, address)) is not None
+    }
 
 
-def _place(part: Part) -> str:
-    if not part.data.get("verified"):
-        return NOT_FOUND
-    label = str(part.data.get("label") or f"page {part.data.get('page')}")
-    return f"{part.data.get('title')}, {label}"
+def _leads(citation: Part) -> bool:
+    """Whether it was checked here and there is a page to look at: an imported one was not, and has none."""
+    where = (citation.data.get("document"), citation.data.get("page"))
+    return "how" in citation.data and all(isinstance(one, int) and one > 0 for one in where)
 
 
-def _words(part: Part) -> str:
-    words = " ".join(str(part.data.get("words") or "").split())
-    return f": “{words[:LONGEST]}”" if words else ""
+def _quote(part: Part, address: Address) -> dict[str, Any]:
+    data, leads = part.data, _leads(part)
+    return {
+        "number": int(data.get("number", 0)),
+        "checked": "how" in data,
+        "verified": bool(data.get("verified")),
+        "words": " ".join(str(data.get("words") or "").split())[:LONGEST],
+        "title": str(data.get("title") or ""),
+        "label": str(data.get("label") or f"page {data.get('page')}"),
+        "page": data["page"] if leads else 0,
+        "start": int(data.get("start", 0)) if leads else 0,
+        "end": int(data.get("end", 0)) if leads else 0,
+        "document": address(data["document"]) if leads else None,
+    }
+
+
+def _read(one: Mapping[str, Any], evidence: Mapping[str, Any], address: Address) -> dict[str, Any]:
+    document = one.get("document")
+    reading = Reading(0, str(one["title"]), int(one["read"]), int(one["total"]))
+    pages = [page for _, of, page, *_ in evidence.get("places", ()) if of == document]
+    return {
+        "title": reading.title,
+        "words": str(reading),
+        "page": min(pages, default=1),
+        "document": address(document) if isinstance(document, int) else None,
+    }
