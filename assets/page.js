@@ -123,7 +123,7 @@
     if (!hasFiles(event)) return;
     depth = 0;
     veil(false);
-    if (event.target.closest?.('#box')) return;  // the composer takes its own drops
+    if (event.target.closest?.('#box, .tables')) return;  // they take their own drops
     event.preventDefault();
     event.stopPropagation();
     const carried = new DataTransfer();

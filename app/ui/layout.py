@@ -99,7 +99,7 @@ def theme() -> gr.themes.Base:
 
 STYLES = ("app.css", "composer.css", "saw.css", "history.css", "models.css", "touch.css")  # later wins
 SCRIPTS = ("page.js", "places.js", "links.js", "seek.js", "saw.js", "sources.js", "lookup.js", "viewer.js")
-SCRIPTS += ("gauge.js", "models.js", "language.js")
+SCRIPTS += ("gauge.js", "models.js", "extraction.js", "language.js")
 
 
 def styles() -> str:
@@ -111,7 +111,9 @@ def head() -> str:
     scripts = [f"window.chinese = {chinese};"]
     scripts += [(ASSETS / name).read_text(encoding="utf-8") for name in SCRIPTS]
     # as they are: Gradio keeps rules under @media to its own frame, in which menus and the viewer do not lie
-    plain = [(ASSETS / name).read_text(encoding="utf-8") for name in ("viewer.css", "touch.css")]
+    plain = [
+        (ASSETS / name).read_text(encoding="utf-8") for name in ("viewer.css", "extraction.css", "touch.css")
+    ]
     marked = [f"<style>{style}</style>" for style in plain]
     return "".join((*marked, *(f"<script>{script}</script>" for script in scripts)))
 
@@ -216,6 +218,7 @@ _TOP = (
     "<button class='icon' data-do='sidebar' aria-label='Show or hide the sidebar' title='Sidebar'></button>"
     "<h1></h1>"
     "<button class='model-name' data-do='models' aria-haspopup='dialog' title='Models'><span></span></button>"
+    "<button class='icon' data-do='tables' aria-label='Tables from files' title='Tables from files'></button>"
     "<button class='icon' data-do='theme' aria-label='Light or dark' title='Light or dark'></button>"
     "<button class='icon' data-do='settings' aria-label='Settings' title='Settings'></button>"
 )
