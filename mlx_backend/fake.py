@@ -17,7 +17,7 @@ from typing import Literal, Self
 
 from .errors import BackendError, BadMedia, EngineStopped, closing
 from .line import LOOK, Line
-from .schema import admit, plain_value
+from .schema import check_schema, plain_value
 from .sizes import Setup
 from .sums import DEFAULT
 from .types import (
@@ -79,7 +79,7 @@ class FakeEngine:
             yield from self._load()
 
     def stream(self, request: Request, cancel: threading.Event | None = None) -> Iterator[Event]:
-        admit(request)
+        check_schema(request)
         cancel = cancel or threading.Event()
         with self._line.place() as place:
             for ahead in self._line.wait(place, cancel):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import mlx.core as mx
 
@@ -16,6 +16,9 @@ from mlx_backend.cache import Key, PrefixCache
 from mlx_backend.glm.language import LanguageModel, Positions
 from mlx_backend.sample import Sampler
 from mlx_backend.types import Progress
+
+if TYPE_CHECKING:
+    from mlx_backend.constraint import Constraint
 
 CHUNK = 1024
 # A chunk's attention grows with the keys before it, and macOS ends GPU work that blocks the screen too long.
@@ -62,17 +65,24 @@ def decode(
     position: int,
     sampler: Sampler,
     forced: deque[int],
+    held: Constraint | None = None,
 ) -> Iterator[int]:
     """Token ids behind a prefilled prompt, without end.
 
     logits (vocab,) predict the first token, which stands at `position`. Ids the caller puts into `forced`
-    take the place of what would be sampled next.
+    take the place of what would be sampled next. held: what the answer must be; see constraint.py.
+    Raises BackendError where it cannot be held to that any longer.
     """
-    token = sampler(logits)
+    token = sampler(logits, held.allowed() if held is not None else None)
     while True:
         # The next step is under way on the device before this token is read back: Python's work hides in it.
         sampler.observe(token)
-        following = sampler(model.step(token, position, prefix.kv))
+        scores = model.step(token, position, prefix.kv)
+        if held is not None:
+            # What may follow depends on this token, but the step does not: it is computed meanwhile.
+            mx.async_eval(scores)  # type: ignore[no-untyped-call]
+            held.take(int(cast(int, token.item())))
+        following = sampler(scores, held.allowed() if held is not None else None)
         mx.async_eval(following)  # type: ignore[no-untyped-call]
         chosen = int(cast(int, token.item()))
         prefix.extend([chosen])

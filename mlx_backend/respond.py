@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import mlx.core as mx
 from mlx.utils import tree_flatten
@@ -31,10 +32,15 @@ from mlx_backend.parse import Parser
 from mlx_backend.process import Facts
 from mlx_backend.repetition import RepetitionDetector
 from mlx_backend.sample import Sampler
+from mlx_backend.schema import check_schema
 from mlx_backend.seeing import Sight
 from mlx_backend.sizes import Setup
 from mlx_backend.sums import DEFAULT
 from mlx_backend.types import Done, Event, Image, Progress, Reason, Request, Saw, Stats
+from mlx_backend.verbatim import Verbatim
+
+if TYPE_CHECKING:
+    from mlx_backend.constraint import Constraint, Constraints
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +51,7 @@ class Run:
 
     keys: the name of every position's content, see cache.py. where: M-RoPE positions (3, L); following: that
     of the first token of the answer. needs, fit: what it asks of the memory, and how it is run for that.
+    held: what the answer must be; None: whatever the model writes.
     reused: tokens of the prompt that were computed before. predicted: bytes; see Stats.
     """
 
@@ -56,6 +63,7 @@ class Run:
     start: float
     needs: Needs
     fit: Fit
+    held: Constraint | None = None
     predicted: int = 0
     reused: int = 0
     prefill_start: float = 0.0
@@ -116,6 +124,7 @@ class Responder:
         )
         self._prefix = PrefixCache(lambda: self.model.language_model.make_cache(setup.kv_bits))
         self._sight = Sight(self.model, self.processor, folder, dtype, not setup.vision, setup.kept)
+        self._constraints: Constraints | None = None
 
     @property
     def weight_bytes(self) -> int:
@@ -139,6 +148,7 @@ class Responder:
             cache_bytes=mx.get_cache_memory(),
             limit_bytes=self._limit_bytes,
             device=device_facts(),
+            setup=replace(self.setup, kv_bits=self._prefix.bits),
         )
 
     def forget(self) -> None:
@@ -148,10 +158,10 @@ class Responder:
 
     def respond(self, request: Request, cancelled: Callable[[], bool] = lambda: False) -> Iterator[Event]:
         """The events of one answer; the last is Done.
-            setup=replace(self.setup, kv_bits=self._prefix.bits),
 
         cancelled: asked between pictures, prefill chunks and tokens.
-        Raises BadMedia, ContextTooLong and NotEnoughMemory before anything is computed.
+        Raises BadMedia, BadSchema, ContextTooLong and NotEnoughMemory before anything is computed, and
+        BackendError where a schema leaves so much open that the answer cannot be held to it to its end.
         """
         run = self.prepare(request)
         yield Saw(run.layout.shown)
@@ -162,7 +172,7 @@ class Responder:
             yield from self._answer(run, logits, cancelled)
 
     def prepare(self, request: Request) -> Run:
-        """Lay out the prompt; nothing is computed. Raises BadMedia, ContextTooLong and NotEnoughMemory."""
+        """Lay out the prompt; nothing is computed. Raises as respond() says."""
         start = time.perf_counter()
         mx.reset_peak_memory()
         layout = self.processor.of(request)
@@ -172,7 +182,19 @@ class Responder:
         keys = _keys(layout, self._merge)
         needs = self._needs(layout, keys)
         fit = self._guard.request(machine(), needs)
-        return Run(request, layout, keys, where, following, start, needs, fit)
+        return Run(request, layout, keys, where, following, start, needs, fit, self._held(request, layout))
+
+    def _held(self, request: Request, layout: Layout) -> Constraint | None:
+        if request.schema is None:
+            return None
+        check_schema(request)
+        tokenizer = self.processor.tokenizer
+        if self._constraints is None:
+            from mlx_backend.constraint import Constraints  # only when needed: see there
+
+            self._constraints = Constraints(tokenizer, self.model.config.text.vocab_size)
+        unthinking = [tokenizer.control.think, tokenizer.control.end_think, *tokenizer.encode("\n")]
+        return self._constraints.under(request.schema, layout.ids[-len(unthinking) :] != unthinking)
 
     def _needs(self, layout: Layout, keys: list[Key]) -> Needs:
         reused = self._prefix.shared(keys)
@@ -208,10 +230,13 @@ class Responder:
         rows, tokenizer = self.model.config.text.vocab_size, self.processor.tokenizer
         sampler = Sampler(run.request.sampling, rows, tokenizer.size, run.layout.ids)
         pictures = sum(isinstance(item.source, Image) for item in run.layout.media)
-        parser = Parser(tokenizer, stop=run.request.stop, images=pictures)
-        parser.resume(run.layout.ids[run.layout.begun :])
+        tags = Parser(tokenizer, stop=run.request.stop, images=pictures)
+        tags.resume(run.layout.ids[run.layout.begun :])
+        end = tokenizer.control.end_think
+        parser = Verbatim(tags, tokenizer, run.held.thinking, end) if run.held is not None else tags
         forced: deque[int] = deque()
-        tokens = decode(self.model.language_model, self._prefix, logits, run.following, sampler, forced)
+        model = self.model.language_model
+        tokens = decode(model, self._prefix, logits, run.following, sampler, forced, run.held)
         count, reason = yield from self._read(run, tokens, parser, forced, cancelled)
         run.predicted = self._guard.peak(machine(), run.needs, run.fit.chunk, len(run.keys) + count)
         yield from parser.finish()
@@ -221,7 +246,7 @@ class Responder:
         self,
         run: Run,
         tokens: Iterator[int],
-        parser: Parser,
+        parser: Parser | Verbatim,
         forced: deque[int],
         cancelled: Callable[[], bool],
     ) -> Generator[Event, None, tuple[int, Reason]]:
@@ -241,7 +266,7 @@ class Responder:
                 break
             count += 1
             yield from parser.feed(token)
-            if parser.stopped:
+            if parser.stopped or (run.held is not None and run.held.complete):
                 reason = "stop"
                 break
             if loops.feed(token):

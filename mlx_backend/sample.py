@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 import mlx.core as mx
 import numpy as np
+from numpy.typing import NDArray
 
 from mlx_backend.types import Sampling
 
@@ -36,9 +37,11 @@ class Sampler:
         if self._penalised:
             self._counts = self._counts.at[token].add(1)
 
-    def __call__(self, logits: mx.array) -> mx.array:
-        """logits (rows,) -> token (), uint32."""
+    def __call__(self, logits: mx.array, allowed: NDArray[np.uint8] | None = None) -> mx.array:
+        """logits (rows,) -> token (), uint32. allowed (rows,): 0 for each token that must not be chosen."""
         scores = logits.astype(mx.float32) + self._padding
+        if allowed is not None:
+            scores = scores + mx.where(mx.array(allowed), 0.0, -mx.inf)
         if self._penalised:
             scores = self._penalise(scores)
         if self.sampling.temperature == 0:

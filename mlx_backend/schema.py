@@ -34,7 +34,7 @@ FORMATS = {
 Schema = Mapping[str, Any]
 
 
-def admit(request: Request) -> None:
+def check_schema(request: Request) -> None:
     """Raises BadSchema for a request whose schema cannot be used, before anything is computed."""
     if request.schema is None:
         return
@@ -57,6 +57,10 @@ def read(text: str) -> Schema:
     except (ValueError, RecursionError) as error:
         where = f"line {error.lineno}" if isinstance(error, json.JSONDecodeError) else "nested too deeply"
         raise BadSchema(f"it is not JSON ({where})") from error
+    try:
+        json.dumps(schema, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        raise BadSchema("it holds half a character (a lone surrogate)") from error
     if schema is True:
         return {}
     if not isinstance(schema, dict):

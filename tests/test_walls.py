@@ -63,6 +63,7 @@ ORDER += [
     "__main__",
 ]
 LIBRARIES = {  # who alone may import it
+    "llguidance": ("mlx_backend.constraint",),
     "mlx_vlm": ("mlx_backend.glm",),
     "gradio": ("app.ui", "app.server"),
     "sqlite3": ("app.store", "app.migrations"),
@@ -86,7 +87,18 @@ LIGHT = [
     "fake",
 ]
 LIGHT += ["catalogue", "manifest", "locks", "remote", "offline", "verify", "finding", "fetch", "hub"]
-LIGHT += ["apart", "sizes", "sums", "budget", "transient", "weighing", "device", "published", "speed", "calibration"]
+LIGHT += [
+    "apart",
+    "sizes",
+    "sums",
+    "budget",
+    "transient",
+    "weighing",
+    "device",
+    "published",
+    "speed",
+    "calibration",
+]
 
 
 def name_of(file: Path) -> str:
