@@ -14,6 +14,7 @@ import sys
 import time
 import traceback
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +27,11 @@ from mlx_backend import (
 )
 
 from .ask_line import MODEL, add_ask, file_of, request_of
-from .config import PORT, Config, default_model, find_model, log_folder, startable
+from .config import PORT, Config, default_model, find_model, kept_switches, log_folder, startable
+from .extract_line import add_extract
 from .models_line import add_models
 from .plan import add_plan
+from .switches_line import add_switches, switched
 
 TOP = """\
 GLM Chat: talk with GLM-4.5V about pictures and videos, on this computer alone.
@@ -37,6 +40,7 @@ GLM Chat: talk with GLM-4.5V about pictures and videos, on this computer alone.
   ./scripts/run serve --port 5000 --no-open        the same on another port, without opening the browser
   ./scripts/run ask "What is this?" --image a.png  one answer in the terminal
   ./scripts/run ask --help                         everything a question can carry
+  ./scripts/run extract --columns "number, total (number)" invoices/*.pdf --output invoices.csv
   ./scripts/run models                             download a model, check it, delete it
   ./scripts/run plan                               what fits this Mac, or another
   ./scripts/run backup                             a copy of all conversations, now
@@ -96,8 +100,10 @@ def parser() -> argparse.ArgumentParser:
     serve.add_argument("--port", type=int, default=PORT, help="default: %(default)s, or the next free one")
     serve.add_argument("--model", default=default_model(), help=MODEL)
     serve.add_argument("--open", action=argparse.BooleanOptionalAction, default=True, help="open the browser")
+    add_switches(serve)
     serve.set_defaults(command=_serve)
     add_ask(commands, form, _ask)
+    add_extract(commands, form, _extract)
     _add_backup(
         commands.add_parser(
             "backup", help="copy all conversations, or bring a copy back", description=BACKUP, **form
@@ -132,6 +138,7 @@ def _serve(options: argparse.Namespace) -> int:
     from .server import serve  # Gradio takes seconds to import, and only this command needs it
 
     config = startable(Config(model=options.model, port=options.port, open_browser=options.open))
+    config = replace(config, switches=switched(kept_switches(config), options))
     with _engine(config) as engine:
         engine.start()
         return serve(config, engine)
@@ -143,10 +150,24 @@ def _ask(options: argparse.Namespace) -> int:
     request = request_of(options)
     documents = [file_of(name) for name in options.document]
     config = Config(model=options.model)
+    config = replace(config, switches=switched(kept_switches(config), options))
     with _engine(config) as engine:
         if documents:
-            return ask_with(engine, request, documents, options.model, options.json)
+            return ask_with(engine, request, documents, options.model, options.json, options.transcribe)
         return ask(engine, request, options.model, options.json)
+
+
+def _extract(options: argparse.Namespace) -> int:
+    from .extracting import Order, extract  # SQLite and more
+
+    files = tuple(file_of(name) for name in options.files)
+    written = options.columns if options.schema is None else options.schema.read_text("utf-8", "replace")
+    config = Config(model=options.model)
+    config = replace(config, switches=kept_switches(config))
+    with _engine(config) as engine:
+        return extract(
+            engine, Order(files, written, options.row, options.output, options.resume), config.home
+        )
 
 
 def _backup(options: argparse.Namespace) -> int:
@@ -165,7 +186,7 @@ def _engine(config: Config) -> EngineLike:
     if config.model == "fake":
         return FakeEngine(delay=0.02)
     use_calibration(config.home)
-    return Engine(find_model(config.model), log=config.worker_log)
+    return Engine(find_model(config.model), setup=config.switches.setup, log=config.worker_log)
 
 
 # --- when it goes wrong ----------------------------------------------------------------------------------

@@ -49,13 +49,21 @@ STAGES = {"queue": "waiting", "load": "loading the model", "images": "looking", 
 
 
 def ask_with(
-    engine: EngineLike, request: Request, documents: Sequence[Path], model: str, as_json: bool
+    engine: EngineLike,
+    request: Request,
+    documents: Sequence[Path],
+    model: str,
+    as_json: bool,
+    transcribe: bool = False,
 ) -> int:
-    """The same with documents before the question. Raises BadMedia for one that cannot be used."""
+    """The same with documents before the question. Raises BadMedia for one that cannot be used.
+
+    transcribe: the model writes down scanned pages first.
+    """
     from .attached import attached  # SQLite, which a question without documents does without
 
     screen = Screen(None, sys.stderr)
-    with attached(engine, request, documents, screen.opening) as question:
+    with attached(engine, request, documents, screen.opening, transcribe) as question:
         screen.close()
         return ask(engine, question.request, model, as_json, question)
 
@@ -66,7 +74,7 @@ def ask(
     """Streams the answer to standard output. Returns the exit code: 0, or 130 after Ctrl-C."""
     reply = Reply()
     screen = Screen(None if as_json else sys.stdout, sys.stderr)
-    with _cancelled_by_ctrl_c() as cancel, contextlib.closing(screen):
+    with cancelled_by_ctrl_c() as cancel, contextlib.closing(screen):
         for event in engine.stream(request, cancel):
             reply.add(event)
             screen.show(event)
@@ -87,6 +95,7 @@ def _sources(question: Attached, quoted: Sequence[Mapping[str, Any]]) -> Iterato
         yield f"{read['title']}: {read['read']} of {read['total']} pages read"
     for one in quoted:
         place = f"{one['title']}, {one['label']}" if one["verified"] else "not found in the documents"
+        place += ", transcribed by the model" if one["verified"] and one.get("transcribed") else ""
         yield f"[{one['number']}] {place}: {one['words']}"
     if not any(one["verified"] for one in quoted):
         yield "No quotation of this answer was found in the documents."
@@ -205,8 +214,8 @@ def _size(picture: Image) -> tuple[int, int]:
 
 
 @contextlib.contextmanager
-def _cancelled_by_ctrl_c() -> Iterator[threading.Event]:
-    """The first Ctrl-C ends the answer and keeps what came; a second one ends the program."""
+def cancelled_by_ctrl_c() -> Iterator[threading.Event]:
+    """The first Ctrl-C ends what is asked and keeps what came; a second one ends the program."""
     cancel = threading.Event()
 
     def stop(number: int, frame: FrameType | None) -> None:
