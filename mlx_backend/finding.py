@@ -152,7 +152,7 @@ def _folders(place: Path) -> Iterator[Path]:
 def _is_model(folder: Path) -> bool:
     try:
         said = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return False
     return isinstance(said, dict) and said.get("model_type") == ARCHITECTURE
 

@@ -123,8 +123,10 @@ def read(folder: Path, name: str = MANIFEST) -> Manifest | None:
         damaged = tuple(str(name) for name in said.get("damaged", ()))
         manifest = Manifest(said["repo"], said["commit"], files, said["licence"], said["source"], damaged)
         return replace(manifest, files=choose(files)) if is_repo(manifest.repo) else None
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, BackendError):
+    except (OSError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError):
         return None
+    except BackendError:
+        return None  # its list of files is none that `choose` lets through
 
 
 def sync(folder: Path) -> None:

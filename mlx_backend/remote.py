@@ -12,7 +12,6 @@ functions.
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import struct
@@ -22,7 +21,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mlx_backend.catalogue import HUB
-from mlx_backend.errors import DownloadFailed
+from mlx_backend.errors import DownloadFailed, ModelBroken
+from mlx_backend.glm.checkpoint import entries_of
 from mlx_backend.manifest import File, Manifest, choose, is_repo, wanted
 
 SILENCE = 20.0  # seconds without a byte after which a connection counts as broken
@@ -132,10 +132,9 @@ class Remote:
         if length + 8 > len(held):
             held = self._first(repo, commit, name, length + 8)
         try:
-            header = json.loads(held[8 : 8 + length])
-        except ValueError:
-            raise DownloadFailed("damaged", f"{name} of {repo} has a header that cannot be read.") from None
-        return header if isinstance(header, dict) else {}
+            return entries_of(held[8 : 8 + length], f"{name} of {repo}")
+        except ModelBroken as error:
+            raise DownloadFailed("damaged", str(error)) from None
 
     def _first(self, repo: str, commit: str, name: str, count: int) -> bytes:
         held = bytearray()
@@ -184,7 +183,7 @@ class Remote:
         if status == 429 or status >= 500 or status == 408:
             asked = str(headers.get("Retry-After", ""))
             why = "asks to wait" if status == 429 else f"has a fault of its own (error {status})"
-            return Again("busy", f"{self._name()} {why}.", float(asked) if asked.isdigit() else 0.0)
+            return Again("busy", f"{self._name()} {why}.", float(asked) if asked.isdecimal() else 0.0)
         if status == 416:
             return Again("network", f"{self._name()} does not have the bytes that were asked for.")
         if status == 404 or (status == 401 and headers.get("X-Error-Code") == "RepoNotFound"):

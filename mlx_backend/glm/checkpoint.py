@@ -19,6 +19,7 @@ from mlx_backend.glm.config import read_json
 INDEX = "model.safetensors.index.json"
 # A header names every tensor of a shard; the largest published ones stay under a megabyte.
 MAX_HEADER_BYTES = 100_000_000
+MAX_BYTES, MAX_SIDES = 1 << 48, 8  # of a file, of a tensor: more is no model
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,10 @@ def weight_files(folder: Path) -> list[Path]:
             raise ModelBroken(str(folder / INDEX), "holds no weight_map.")
         # A shard's name comes from a downloaded file: it may not lead out of the folder.
         names = sorted({Path(name).name for name in shards.values()})
-        missing = [name for name in names if not (folder / name).is_file()]
+        try:
+            missing = [name for name in names if not (folder / name).is_file()]
+        except (OSError, ValueError) as error:
+            raise ModelBroken(str(folder / INDEX), "names a file that no disk can hold.") from error
         if missing:
             raise ModelMissing(str(folder), missing)
         return [folder / name for name in names]
@@ -67,7 +71,7 @@ def weight_files(folder: Path) -> list[Path]:
 def read_header(file: Path) -> dict[str, int]:
     """Tensor names and their sizes in bytes. Raises ModelBroken as read_entries does."""
     spans = {name: entry["data_offsets"] for name, entry in read_entries(file).items()}
-    return {name: int(end) - int(begin) for name, (begin, end) in spans.items()}
+    return {name: end - begin for name, (begin, end) in spans.items()}
 
 
 def read_entries(file: Path) -> dict[str, dict[str, Any]]:
@@ -82,16 +86,36 @@ def read_entries(file: Path) -> dict[str, dict[str, Any]]:
         length = struct.unpack("<Q", prefix)[0] if len(prefix) == 8 else 0
         if not 0 < length <= min(size - 8, MAX_HEADER_BYTES):
             raise ModelBroken(str(file), "is no safetensors file, or was cut short in its header.")
-        try:
-            header = json.loads(stream.read(length))
-            entries = {name: entry for name, entry in header.items() if name != "__metadata__"}
-            ends = [int(end) for _, end in (entry["data_offsets"] for entry in entries.values())]
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
-            raise ModelBroken(str(file), "has a header that cannot be read.") from error
-    expected = 8 + length + max(ends, default=0)
+        entries = entries_of(stream.read(length), str(file))
+    expected = 8 + length + max((entry["data_offsets"][1] for entry in entries.values()), default=0)
     if size < expected:
         raise ModelBroken(
             str(file),
             f"is cut short: {size:,} of {expected:,} bytes are there. Download the file again.",
         )
     return entries
+
+
+def entries_of(header: bytes, file: str) -> dict[str, dict[str, Any]]:
+    """What a safetensors header says of each tensor: its dtype, shape and data_offsets, of the right kinds.
+
+    file: what errors call it. Raises ModelBroken.
+    """
+    unreadable = ModelBroken(file, "has a header that cannot be read.")
+    try:
+        said = json.loads(header)
+    except (ValueError, RecursionError):
+        raise unreadable from None
+    entries = dict(said) if isinstance(said, dict) else {"": said}
+    entries.pop("__metadata__", None)
+    if not all(map(_is_tensor, entries.values())):
+        raise unreadable
+    return entries
+
+
+def _is_tensor(entry: object) -> bool:
+    match entry:
+        case {"dtype": str(), "shape": [*shape], "data_offsets": [int(begin), int(end)]}:
+            sides = all(isinstance(side, int) and 0 <= side <= MAX_BYTES for side in shape)
+            return sides and len(shape) <= MAX_SIDES and 0 <= begin <= end <= MAX_BYTES
+    return False

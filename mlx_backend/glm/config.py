@@ -7,14 +7,18 @@ Does not know: weights, MLX. Token ids are not read here: the tokenizer has them
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from mlx_backend.errors import ModelBroken, ModelMissing
 
 ARCHITECTURE = "glm4v_moe"
+MAY_BE_NONE = ("n_shared_experts", "first_k_dense_replace")
+MOST, MOST_LAYERS = 1 << 24, 1 << 10  # of anything a config counts; a million layers are planned for minutes
+LAYERS = ("num_hidden_layers", "depth")
 
 
 @dataclass(frozen=True)
@@ -83,7 +87,7 @@ def read_json(path: Path) -> dict[str, Any]:
         raise ModelMissing(str(path.parent), [path.name] if path.parent.is_dir() else [])
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, RecursionError) as error:
         raise ModelBroken(str(path), f"cannot be read ({error}).") from error
     if not isinstance(value, dict):
         raise ModelBroken(str(path), "holds no JSON object.")
@@ -110,14 +114,13 @@ def parse_config(raw: Mapping[str, Any], path: str) -> Config:
             f"is a {raw.get('model_type')!r} model; this app runs GLM-4.5V ({ARCHITECTURE!r}) only.",
         )
     try:
-        return Config(
-            text=_text(raw["text_config"]),
-            vision=_vision(raw["vision_config"]),
-            quantization=raw.get("quantization") or raw.get("quantization_config") or {},
-        )
+        text, vision = _text(raw["text_config"]), _vision(raw["vision_config"])
+        _sensible(text)
+        _sensible(vision)
+        return Config(text, vision, _quantization(raw))
     except KeyError as error:
         raise ModelBroken(path, f"has no field {error.args[0]!r}.") from error
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, AttributeError, ArithmeticError) as error:
         raise ModelBroken(path, f"holds a value that makes no sense ({error}).") from error
 
 
@@ -163,3 +166,32 @@ def _vision(raw: Mapping[str, Any]) -> VisionConfig:
     for name in ("depth", "hidden_size", "num_heads", "intermediate_size", "out_hidden_size"):
         given[name] = raw[name]  # KeyError names the field
     return VisionConfig(**given)
+
+
+def _quantization(raw: Mapping[str, Any]) -> Mapping[str, Any]:
+    """MLX's own recipe; of another's nothing but its name, which is what the refusal to load it says."""
+    given = raw.get("quantization") or raw.get("quantization_config") or {}
+    if not isinstance(given, Mapping):
+        raise ValueError("quantization is no object")
+    if "quant_method" in given:
+        return {"quant_method": str(given["quant_method"])}
+    for recipe in (given, *(own for own in given.values() if isinstance(own, Mapping))):
+        for name in ("bits", "group_size"):
+            if name in recipe and not _is_whole(recipe[name], 1):
+                raise ValueError(f"{name} is {recipe[name]!r}")
+    return given
+
+
+def _sensible(part: TextConfig | VisionConfig) -> None:
+    """Raises ValueError for a number that no model has: planning and loading count on each of them."""
+    for number in fields(part):
+        value = getattr(part, number.name)
+        most = MOST_LAYERS if number.name in LAYERS else MOST
+        if number.type == "int" and not _is_whole(value, int(number.name not in MAY_BE_NONE), most):
+            raise ValueError(f"{number.name} is {value!r}")
+        if number.type == "float" and not (isinstance(value, float | int) and math.isfinite(value)):
+            raise ValueError(f"{number.name} is {value!r}")
+
+
+def _is_whole(value: object, least: int, most: int = MOST) -> bool:
+    return isinstance(value, int) and least <= value <= most

@@ -18,6 +18,8 @@ from mlx_backend.errors import ModelBroken
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 MAX_ASPECT = 200
+# What reading a file of somebody else's numbers may raise.
+WRONG = (OSError, ValueError, TypeError, AttributeError, LookupError, ArithmeticError, RecursionError)
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ class MediaRules:
         try:
             read = json.loads(path.read_text(encoding="utf-8"))
             return _rules(read.get(section, {}) if section else read, default_min, default_max)
-        except (OSError, ValueError, TypeError, AttributeError, KeyError) as error:
+        except WRONG as error:
             raise ModelBroken(str(path), f"not a usable preprocessor file ({error}).") from error
 
     @classmethod
