@@ -17,6 +17,7 @@ from mlx_backend import BackendError, Image, Message, Request, Sampling, Text, V
 
 from .config import default_model
 from .look import FASTEST, SLOWEST
+from .switches_line import add_switches
 
 MODEL = "demo, fake (a script), a folder, or a downloaded repository; default: GLM_CHAT_MODEL or demo"
 ASK = """\
@@ -53,6 +54,7 @@ def add_ask(commands: Any, form: dict[str, Any], then: Callable[[argparse.Namesp
         default=[],
         help="a document to answer from; repeatable",
     )
+    add("--transcribe", action="store_true", help="write down the text of scanned pages first")
     look: dict[str, Any] = {"action": _Look, "type": _moment, "default": argparse.SUPPRESS}
     add(
         "--fps",
@@ -84,6 +86,7 @@ def add_ask(commands: Any, form: dict[str, Any], then: Callable[[argparse.Namesp
     add("--seed", type=_at_least(0), metavar="N", help="the same seed gives the same answer")
     add("--stop", metavar="TEXT", action="append", default=[], help="end the answer before TEXT; repeatable")
     add("--json", action="store_true", help="print one JSON object at the end instead")
+    add_switches(ask)
     ask.set_defaults(command=then, media=[])
 
 

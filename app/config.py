@@ -15,6 +15,7 @@ from pathlib import Path
 
 from app.chosen import chosen
 from app.places import usable, whole
+from app.switches import PLAIN, Switches, switches_of
 from mlx_backend import BackendError, ModelMissing, look_at
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -53,6 +54,7 @@ class Config:
     model: str = field(default_factory=default_model)
     port: int = PORT
     open_browser: bool = True
+    switches: Switches = PLAIN  # how that model is run
     told: str = ""  # what the person is told in the window at this start
 
     @property
@@ -92,6 +94,11 @@ def startable(config: Config) -> Config:
         told = f"{error} The demo model answers until you choose another under Models."
         return replace(config, model="demo", told=told)
     return config
+
+
+def kept_switches(config: Config) -> Switches:
+    """How the model of this run is run, as a person chose. Raises as find_model does."""
+    return PLAIN if config.model == "fake" else switches_of(config.home, find_model(config.model))
 
 
 def find_model(name: str) -> Path:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from app.config import data_folder
+from app.switches_line import add_switches
 
 MODELS = """\
 Models: which there are, which of them are here; fetch one, check one, delete one.
@@ -21,6 +22,8 @@ Models: which there are, which of them are here; fetch one, check one, delete on
   ./scripts/run models download NAME --from /Volumes/Stick/GLM   from a folder, without any network
   ./scripts/run models verify NAME                               read it all again and compare checksums
   ./scripts/run models delete NAME                               and say how much room that made
+  ./scripts/run models use NAME --kv-bits 8 --vision late        let it answer from the next start on, run so
+  ./scripts/run models prepare NAME FOLDER                       a copy for slow mode: see use --slow
 
 A download can be stopped at any moment, by Ctrl-C, a crash or a closed lid: the same command goes on where
 it ended. Every file is compared with its published checksum before the model counts as here, and room on the
@@ -32,6 +35,8 @@ ACTS = {
     "download": "fetch one, go on with it, or repair one that is damaged",
     "verify": "compare every file with its checksum",
     "delete": "delete one",
+    "use": "let one answer from the next start on, and say how it is run",
+    "prepare": "write a copy of one whose experts can be read from the disk as they are needed",
 }
 
 
@@ -49,9 +54,14 @@ def add_models(commands: Any, form: dict[str, Any]) -> None:
         one.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="print JSON instead")
         if act != "list":
             what = "OWNER/NAME as on huggingface.co" + ("" if act == "download" else ", or a folder")
+            what += "; demo" if act == "use" else ""
             one.add_argument("name", metavar="NAME", help=what)
         if act == "download":
             _add_sources(one)
+        if act == "use":
+            add_switches(one)
+        if act == "prepare":
+            one.add_argument("folder", metavar="FOLDER", type=Path, help="a new one; as large as the model")
 
 
 def _add_sources(download: argparse.ArgumentParser) -> None:
@@ -67,13 +77,17 @@ def _add_sources(download: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from . import models
+    from . import models, using
 
     home = data_folder()
     if options.act == "download":
         return models.download(home, options.name, options.json, options.to, options.endpoint, options.source)
     if options.act == "verify":
         return models.verify(home, options.name, options.json)
+    if options.act == "use":
+        return using.use(home, options.name, options.json, options)
+    if options.act == "prepare":
+        return using.prepare(home, options.name, options.folder, options.json)
     if options.act == "delete":
         return models.delete(home, options.name, options.json)
     return models.show(home, options.json)

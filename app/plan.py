@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from mlx_backend import (
     best,
     both,
     imagined,
+    is_repacked,
     ladder,
     largest_context,
     largest_picture,
@@ -43,6 +44,9 @@ from mlx_backend import (
 
 from .config import data_folder, find_model
 from .macs import expected_speed, rows, table
+from .savings import COSTS, Weighed, What, ways
+from .switches import Switches
+from .switches_line import share
 
 ABOUT = """\
 Say what fits: every byte of GLM-4.5V on this computer or on any Mac, before anything is downloaded.
@@ -79,6 +83,8 @@ def add_plan(commands: Any, form: dict[str, Any]) -> None:
         help="of prompt and answer; default: as many as fit",
     )
     add("--kv-bits", type=int, choices=(4, 8), help="keep keys and values in so many bits; default: 16")
+    add("--vision", choices=("at-once", "late"), help="late: its tower is in memory only for pictures")
+    add("--slow", type=share, metavar="SHARE", help="25%%: of the experts in memory, the others on the disk")
     add("--chunk", type=_tokens, metavar="TOKENS", help="of a prompt read at once; default: 1024")
     what = command.add_mutually_exclusive_group()
     what.add_argument("--measure", action="store_true", help="measure here what is otherwise modelled")
@@ -109,13 +115,22 @@ def run(options: argparse.Namespace) -> int:
         return _measure(machine, shape, options)
     calibration = None if options.memory else stored_calibration(data_folder(), machine, shape)
     patches = largest_picture(find_model(options.model)) if alternatives == () else Setup.patches
-    asked = Setup(kv_bits=options.kv_bits, chunk=options.chunk or Setup.chunk, patches=patches)
+    asked = Setup(
+        kv_bits=options.kv_bits,
+        chunk=options.chunk or Setup.chunk,
+        patches=patches,
+        vision=options.vision != "late",
+        experts_share=options.slow or 1.0,
+    )
     found = _plan(shape, chosen, alternatives, machine, calibration, asked, options)
     recommended = best(published_shape(), ladder(), machine)
     if options.json:
         print(json.dumps(plan_object(found, shape, recommended)))
     else:
-        print("\n".join([*plan_lines(found, shape), "", best_line(recommended, machine)]))
+        apart = alternatives == () and is_repacked(find_model(options.model))
+        model = Weighed(shape, found.weights, machine, calibration, patches, apart)
+        switches = list(switch_lines(model, found.setup))
+        print("\n".join([*plan_lines(found, shape), "", *switches, "", best_line(recommended, machine)]))
     return 0 if found.fits else 1
 
 
@@ -187,10 +202,7 @@ def _plan(
 def plan_lines(found: Plan, shape: Shape) -> Iterator[str]:
     machine, setup = found.machine, found.setup
     yield f"{machine.name}: {_size(machine.physical)} of memory"
-    whose = "the GPU may hold" if machine.gpu else "there are"
-    yield f"  {whose} {_size(machine.working_set)}, {machine.source}"
-    if machine.others:
-        yield f"  other programs use {_size(machine.others)} now"
+    yield from _limits(found)
     yield ""
     yield f"{_title(found)}, {setup_words(setup)}"
     yield ""
@@ -213,6 +225,41 @@ def plan_lines(found: Plan, shape: Shape) -> Iterator[str]:
         yield f"Largest context with these settings: {most:,} tokens of the model's {shape.max_context:,}."
     if found.fits and (speed := expected_speed(found, shape)):
         yield f"Expected speed: {speed_words(speed)}"
+
+
+def _limits(found: Plan) -> Iterator[str]:
+    """The two limits there are, and where each comes from."""
+    machine = found.machine
+    holder, whose = ("the GPU", "the GPU may hold") if machine.gpu else ("it", "there are")
+    yield f"  {whose} {_size(machine.working_set)}, {machine.source}"
+    if machine.others:
+        yield f"  other programs use {_size(machine.others)} now"
+    yield f"Two limits: {_size(found.limit)} for what MLX holds, 97 % of what {holder} may hold; and"
+    yield f"{_size(found.room)} for all of it with Python: the memory less what other programs use and less"
+    yield f"{_size(machine.reserve)} for the system."
+
+
+def switch_lines(model: Weighed, setup: Setup) -> Iterator[str]:
+    """What each switch would save from here, and cost."""
+    switches = Switches(setup.kv_bits, not setup.vision, setup.experts_share, setup.context)
+    now = model.judge(switches).metal_peak
+    yield "What each switch would save, all else as it is, and what it costs:"
+    for way in ways(model, switches):
+        if way.takes < now:
+            yield f"  {OPTIONS[way.what](way.value):<30}  {_sized(now - way.takes)}"
+            yield f"    ({way.cost})"
+    if not model.apart:
+        yield "  --slow 25%                        experts: only with a copy that `models prepare` makes"
+        yield f"    ({COSTS['share', True]})"
+
+
+OPTIONS: dict[What, Callable[[Any], str]] = {
+    "kv_bits": lambda bits: f"--kv-bits {bits or 16}",
+    "late": lambda late: f"--vision {'late' if late else 'at-once'}",
+    "pictures": lambda detail: f"picture detail {detail}",
+    "context": lambda tokens: f"--context {tokens}",
+    "share": lambda share: f"--slow {share:.0%}",
+}
 
 
 def _title(found: Plan) -> str:
@@ -242,7 +289,11 @@ def best_line(found: Plan | None, machine: Machine) -> str:
 
 
 def _line(name: str, size: int, note: str) -> str:
-    return f"  {name:<32}{size / GB:>9.2f} GB{size / GIB:>9.2f} GiB  {note}".rstrip()
+    return f"  {name:<32}{_sized(size)}  {note}".rstrip()
+
+
+def _sized(size: int) -> str:
+    return f"{size / GB:>9.2f} GB{size / GIB:>9.2f} GiB"
 
 
 def _size(size: int) -> str:

@@ -124,7 +124,7 @@ def _run(
         log.warning("%d answers were cut off when the app last ended", marked)
     port, keys = listener.getsockname()[1], Keys()
     shelves = Shelves(store, blobs := Blobs(config.blobs), [config.uploads])
-    stock = Stock(config.home, engine, config.model)
+    stock = Stock(config.home, engine, config.model, config.switches)
     jobs = Jobs(shelves, engine, lambda: titles.wanted(store, stock.is_demo))
     app = build(config, jobs, port, keys, controls := Controls(stock, engine, jobs))
     tidying = threading.Thread(target=tidy, args=(store, blobs), name="tidy", daemon=True)

@@ -19,17 +19,21 @@ from app import places
 from app.chosen import choose
 from app.config import DEMO_MODEL
 from app.offers import Row, rows
+from app.switches import PLAIN, Switches, keep, switches_of
 from mlx_backend import (
     BackendError,
     Download,
     Job,
     Machine,
     Progress,
+    Remedy,
+    Setup,
     Status,
     Transfer,
     Verification,
     delete_model,
     find_models,
+    is_repacked,
 )
 from mlx_backend.errors import NotEnoughMemory
 
@@ -42,7 +46,7 @@ BUSY = "A model is being loaded. Wait until it answers, then choose another."
 class Loading(Protocol):
     """What is asked of an engine here."""
 
-    def load(self, model: Path, *, force: bool = False) -> Iterator[Progress]: ...
+    def load(self, model: Path, setup: Setup, force: bool = False) -> Iterator[Progress]: ...
 
     def status(self) -> Status: ...
 
@@ -51,13 +55,18 @@ class Loading(Protocol):
 
 @dataclass(frozen=True)
 class Switch:
-    """A change of the model. done, total: bytes. words: why it was refused or failed."""
+    """A change of the model. done, total: bytes. words: why it was refused or failed.
+
+    switches: how it is to be run. change: what would make a refused one fit, None where nothing does.
+    """
 
     name: str
     state: Literal["waiting", "loading", "done", "refused", "failed"] = "waiting"
     done: int = 0
     total: int = 0
     words: str = ""
+    switches: Switches = PLAIN
+    change: Remedy | None = None
 
     @property
     def under_way(self) -> bool:
@@ -74,10 +83,13 @@ def key(row: Row) -> str:
 
 
 class Stock:
-    """One per run of the app. answering: the model that answers, named as config.find_model reads it."""
+    """One per run of the app.
 
-    def __init__(self, home: Path, engine: Loading, answering: str) -> None:
-        self.home, self._engine, self.answering = home, engine, answering
+    answering: the model that answers, named as config.find_model reads it. running: how it is run.
+    """
+
+    def __init__(self, home: Path, engine: Loading, answering: str, running: Switches = PLAIN) -> None:
+        self.home, self._engine, self.answering, self.running = home, engine, answering, running
         self.switch: Switch | None = None
         self._jobs: dict[str, Job] = {}
         self._lock = threading.Lock()
@@ -176,17 +188,21 @@ class Stock:
 
     # --- which one answers -----------------------------------------------------------------------------
 
-    def choose(self, name: object, force: bool = False) -> None:
+    def choose(self, name: object, force: bool = False, switches: Switches | None = None) -> None:
         """Load a model and let it answer from then on, also after the next start. Raises Refused.
 
-        force: although it is not expected to fit; the person was told what that may do.
+        force: although it is not expected to fit; the person was told what that may do. switches: how it is
+        run from then on; None: as it was kept.
         """
         title, kept, folder = self._target(name)
+        switches = self.switches(folder) if switches is None else switches
+        if switches.share < 1 and not is_repacked(folder):
+            raise Refused(f"{title} is not prepared for slow mode. Nothing was changed.")
         with self._lock:
             if self.switch is not None and self.switch.under_way:
                 raise Refused(BUSY)
-            self.switch = Switch(str(name))
-        work = (str(name), kept, folder, force)
+            self.switch = Switch(str(name), switches=switches)
+        work = (self.switch, kept, folder, force)
         self._thread = threading.Thread(target=self._load, args=work, name=f"load {title}", daemon=True)
         self._thread.start()
 
@@ -205,27 +221,34 @@ class Stock:
             raise Refused(str(error)) from error
         return row.title, key(row), row.found.folder
 
-    def _load(self, name: str, kept: str, folder: Path, force: bool) -> None:
-        before = self._engine.status().model
+    def switches(self, folder: Path) -> Switches:
+        """How the model in this folder is run, as a person chose."""
+        return switches_of(self.home, folder)
+
+    def _load(self, asked: Switch, kept: str, folder: Path, force: bool) -> None:
+        before, switches = self._engine.status().model, asked.switches
         try:
-            for progress in self._engine.load(folder, force=force):
+            for progress in self._engine.load(folder, switches.setup, force=force):
                 self._follow(progress)
-            words = self._kept(kept)
+            words = self._kept(kept, folder, switches)
+            self.running = switches
             # in this order: whoever sees that it answers may choose another at once
-            self.switch, self.answering = Switch(name, "done", words=words), kept
+            self.switch, self.answering = replace(asked, state="done", words=words), kept
         except NotEnoughMemory as error:
-            self.switch = Switch(name, "refused", words=str(error))
+            self.switch = replace(asked, state="refused", words=str(error), change=error.change)
         except BackendError as error:
-            self.switch = Switch(name, "failed", words=str(error))
+            self.switch = replace(asked, state="failed", words=str(error))
             self._back_to(before)
         except Exception:
-            self.switch = Switch(name, "failed", words="Something unexpected went wrong. It is in the log.")
+            words = "Something unexpected went wrong. It is in the log."
+            self.switch = replace(asked, state="failed", words=words)
             log.exception("a model was not chosen")
 
-    def _kept(self, name: str) -> str:
+    def _kept(self, name: str, folder: Path, switches: Switches) -> str:
         """What is to be told where it cannot be kept for the next start."""
         try:
             choose(self.home, name)
+            keep(self.home, folder, switches)
         except OSError as error:
             return f"It answers now, but could not be kept for the next start: {error.strerror}."
         return ""
@@ -237,7 +260,7 @@ class Stock:
     def _back_to(self, before: str | None) -> None:
         """What answered until now answers on."""
         try:
-            for _ in self._engine.load(Path(before)) if before else ():
+            for _ in self._engine.load(Path(before), self.running.setup) if before else ():
                 pass
         except BackendError as error:
             log.warning("the model before could not be loaded either: %s", type(error).__name__)

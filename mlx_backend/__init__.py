@@ -3,9 +3,11 @@
 These are all the names the app may import from here. None of them imports MLX: that happens in the worker.
 """
 
+from .apart import is_repacked
 from .budget import best, first_change, plan, small
-from .calibration import measure_here, stored_calibration, use_calibration
+from .calibration import Measurement, measure_here, stored_calibration, use_calibration
 from .catalogue import KNOWN, Known, known, unsupported
+from .chore import Chore, Pace
 from .device import MACS, imagined, this_machine
 from .engine import Engine, EngineLike
 from .errors import (
@@ -40,6 +42,7 @@ from .sizes import (
     Weights,
     both,
 )
+from .slow import Preparation, prepare_slow
 from .speed import Speed, decode_speed, decode_speed_of
 from .sums import judge, largest_context
 from .types import (
@@ -95,6 +98,7 @@ __all__ = [
     "Boxed",
     "Boxes",
     "Calibration",
+    "Chore",
     "ContextTooLong",
     "Disk",
     "Done",
@@ -112,14 +116,17 @@ __all__ = [
     "Known",
     "Machine",
     "Measured",
+    "Measurement",
     "Message",
     "ModelBroken",
     "ModelMissing",
     "ModelTooLarge",
     "NotEnoughMemory",
     "OutOfMemory",
+    "Pace",
     "Part",
     "Plan",
+    "Preparation",
     "Progress",
     "Reason",
     "Reasoning",
@@ -156,6 +163,7 @@ __all__ = [
     "headers",
     "hub_cache",
     "imagined",
+    "is_repacked",
     "judge",
     "known",
     "ladder",
@@ -166,6 +174,7 @@ __all__ = [
     "measure_here",
     "named",
     "plan",
+    "prepare_slow",
     "published_shape",
     "shape_of_config",
     "shape_of_folder",

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 import time
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from .chore import Chore
 from .errors import BackendError
 from .sizes import Calibration, Machine, Shape
 
@@ -31,17 +30,41 @@ def measure_here(home: Path, machine: Machine, shape: Shape, config: Path | None
     config: the config.json of a checkpoint; None: the published one. Takes seconds on a Mac and some GB of
     memory; on a processor minutes, and only small checkpoints. Raises BackendError where it fails.
     """
-    command = [sys.executable, "-m", "mlx_backend.probe", str(config or "-")]
-    where = Path(__file__).resolve().parent.parent
+    measuring = Measurement(home, machine, shape, config)
+    measuring.start()
     try:
-        done = subprocess.run(command, cwd=where, capture_output=True, text=True, timeout=PATIENCE)
-        found = _usable(json.loads(done.stdout), "measured here today")
-    except (OSError, subprocess.SubprocessError, ValueError) as error:
-        raise BackendError(f"Measuring failed ({error}). Nothing was kept; estimates are used.") from error
-    if found is None:
-        raise BackendError("Measuring gave no usable number. Nothing was kept; estimates are used.")
-    store_calibration(home, machine, shape, found, time.strftime("%Y-%m-%d"))
-    return found
+        measuring.wait(PATIENCE)
+    finally:
+        measuring.stop()
+    if measuring.found is None:
+        raise BackendError(measuring.progress.error or failure("it took too long"))
+    return measuring.found
+
+
+def failure(why: str) -> str:
+    return f"Measuring failed ({why}). Nothing was kept; estimates are used."
+
+
+class Measurement(Chore):
+    """The probe under way. done, total: computations. found: what it measured and kept, once it is done.
+
+    The arguments are those of measure_here.
+    """
+
+    def __init__(self, home: Path, machine: Machine, shape: Shape, config: Path | None = None) -> None:
+        super().__init__("mlx_backend.probe", str(config or "-"))
+        self._home, self._machine, self._shape = home, machine, shape
+        self.found: Calibration | None = None
+
+    def finish(self, last: dict[str, Any]) -> None:
+        found = _usable(last, "measured here today")
+        if found is None:
+            raise BackendError(failure("it gave no usable number"))
+        store_calibration(self._home, self._machine, self._shape, found, time.strftime("%Y-%m-%d"))
+        self.found = found
+
+    def failed(self, code: int, words: str) -> str:
+        return failure(words.splitlines()[-1] if words else f"exit code {code}")
 
 
 def key_of(machine: Machine, shape: Shape) -> str:

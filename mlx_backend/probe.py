@@ -4,12 +4,12 @@ Knows: our own layers in the widths of a checkpoint, a few of them, with weights
 depends on neither their number nor their values. Does not know: checkpoints' weights, where results are kept.
 
 Run in a process of its own, `python -m mlx_backend.probe CONFIG`, so that what it takes is given back, and an
-abort of Metal ends nothing else. CONFIG: a config.json, or - for the published one. Prints one JSON object.
+abort of Metal ends nothing else. CONFIG: a config.json, or - for the published one. Prints a JSON object for
+each step, and one with what it found.
 """
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -20,6 +20,7 @@ import mlx.nn as nn
 import numpy as np
 from mlx.utils import tree_map
 
+from mlx_backend.chore import tell, tethered
 from mlx_backend.glm.config import Config, parse_config, read_json
 from mlx_backend.glm.language import LanguageModel
 from mlx_backend.glm.vision import VisionTower
@@ -34,13 +35,21 @@ LENGTHS = {True: (512, 1024, 2048), False: (256, 512)}  # tokens at once, on a G
 SIDES = {True: (48, 96), False: (16, 32)}  # of a picture, in patches
 
 
-def measure(config: Config) -> Calibration:
-    """Measured over modelled, on MLX's default device. Takes some seconds and two layers' weights."""
+def measure(config: Config, step: Callable[[int, int], None] = lambda done, total: None) -> Calibration:
+    """Measured over modelled, on MLX's default device. Takes some seconds and two layers' weights.
+
+    step: told which of how many computations begins.
+    """
     gpu = mx.default_device() == mx.Device(mx.gpu)
     small = _few_layers(config)
     shape, dtype = shape_of(small, 2 if gpu else 4), mx.bfloat16 if gpu else mx.float32
-    reading = [_reading(small, shape, dtype, length, gpu) for length in LENGTHS[gpu]]
-    seeing = [_seeing(small, shape, dtype, side, gpu) for side in SIDES[gpu]]
+    total, reading, seeing = len(LENGTHS[gpu]) + len(SIDES[gpu]), list[float](), list[float]()
+    for length in LENGTHS[gpu]:
+        step(len(reading), total)
+        reading.append(_reading(small, shape, dtype, length, gpu))
+    for side in SIDES[gpu]:
+        step(len(reading) + len(seeing), total)
+        seeing.append(_seeing(small, shape, dtype, side, gpu))
     return Calibration(max(reading), max(seeing), gpu, "measured here")
 
 
@@ -90,10 +99,11 @@ def _peak(work: Callable[[], object]) -> int:
 
 
 def main() -> None:
+    tethered()
     path = sys.argv[1]
     config = published_config() if path == "-" else parse_config(read_json(Path(path)), path)
-    found = measure(config)
-    print(json.dumps({"prefill": found.prefill, "vision": found.vision, "fused": found.fused}))
+    found = measure(config, lambda done, total: tell(done=done, total=total))
+    tell(prefill=found.prefill, vision=found.vision, fused=found.fused)
 
 
 if __name__ == "__main__":

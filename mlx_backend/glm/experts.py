@@ -21,6 +21,7 @@ from mlx_vlm.models.switch_layers import OffloadedSwitchGLU
 from mlx_vlm.moe_offload import ExpertStore, repack
 
 from mlx_backend.apart import INDEX, layer_bytes
+from mlx_backend.chore import tethered
 from mlx_backend.errors import BackendError, ModelBroken
 from mlx_backend.glm.config import Config, read_config, read_json
 from mlx_backend.glm.language import LanguageModel
@@ -96,6 +97,7 @@ def _recipe(quantization: Mapping[str, Any], path: str) -> tuple[int, int, str]:
 
 
 if __name__ == "__main__":
+    tethered()
     try:
         make(Path(sys.argv[1]), Path(sys.argv[2]))
     except BackendError as error:
