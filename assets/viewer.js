@@ -69,6 +69,7 @@
     opener = from || document.activeElement;
     show();
     finder.clear();
+    find.setAttribute('aria-expanded', 'false');
     words = '';
     quote = target.number ? target : null;
     const other = doc !== target.document;
@@ -104,6 +105,7 @@
     say('');
     if (leafing && !kept.has(address(number))) await new Promise((rest) => { timer = setTimeout(rest, REST_MS); });
     if (now !== asked) return;
+    if (about.pictured && !plain) picture(number).catch(() => {});  // drawn while its text is fetched; paint() says what fails
     try {
       const value = await ask(`/${number}${marked()}`);
       if (now !== asked) return;

@@ -108,6 +108,9 @@ REQUESTS = """async ([base, picture]) => {
     `gradio_api/${one}`);
   gets.push('', 'config', 'export/json', 'export/markdown', 'healthz', 'monitoring', 'theme.css');
   gets.push('now', 'models', 'ended');
+  const document = `pages/${'0'.repeat(64)}-1`;
+  gets.push(document, ...['1', '1/marks?q=x', '1/picture?long=1000', 'find?q=x', 'original'].map((one) =>
+    `${document}/${one}`));
   const all = [...gets.map((path) => ['GET', `${base}/${path}`]), ['GET', picture],
     ...Object.entries(posts).map(([path, body]) => ['POST', `${base}/gradio_api/${path}`, body]),
     ['POST', `${base}/import`, file], ['POST', `${base}/import`, '{}'], ['POST', `${base}/link`, ''],
