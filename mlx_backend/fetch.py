@@ -110,6 +110,7 @@ class Fetching:
         for file in plan.files:
             if not (self.aside / file.name).exists():
                 self._fetch(plan, file)
+        self._tidy(plan)
         if missing := notes.lacking_by_itself(self.aside):
             raise DownloadFailed(
                 "missing",
@@ -147,6 +148,13 @@ class Fetching:
                 f"{self.repo} needs {size(needed)} more on this disk and {size(self.reserve)} to stay free; "
                 f"{size(free)} are free. Nothing was fetched. Make room, or choose another disk.",
             )
+
+    def _tidy(self, plan: Manifest) -> None:
+        """What is left of another commit, or of a note that was cut short, is no part of the model."""
+        belongs = {MANIFEST, UNFINISHED, *(file.name for file in plan.files)}
+        for path in self.aside.iterdir():
+            if path.name not in belongs and not path.is_dir():
+                path.unlink(missing_ok=True)
 
     def _publish(self, plan: Manifest) -> None:
         """Give the whole model its name: by one rename, or file by file where its folder is there already."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import sys
 from collections.abc import Iterator, Sequence
@@ -21,6 +22,7 @@ from mlx_backend.manifest import MANIFEST, UNFINISHED
 
 ASIDE = ".unfinished"
 ARCHITECTURE = "glm4v_moe"
+COMMIT = re.compile(r"[0-9a-f]{40}")
 State = Literal["whole", "unfinished", "damaged", "incomplete"]
 
 
@@ -104,7 +106,8 @@ def find_models(places: Sequence[Path], cache: Path | None = None) -> list[Found
                     found[key] = _joined(found.get(key), model)
     for folder in _snapshots(cache) if cache else ():
         if folder.resolve() not in seen:
-            found[folder] = _cached(folder)
+            with suppress(OSError):  # its owner may be deleting it just now
+                found[folder] = _cached(folder)
     return list(found.values())
 
 
@@ -160,12 +163,22 @@ def _is_model(folder: Path) -> bool:
 def _snapshots(cache: Path) -> Iterator[Path]:
     """Of each repository in the cache the snapshot its main branch points to, else the newest."""
     for repo in sorted(cache.glob("models--*--*")):
-        snapshots = sorted((repo / "snapshots").glob("*"), key=lambda path: path.stat().st_mtime)
-        main = repo / "refs" / "main"
-        named = repo / "snapshots" / main.read_text().strip() if main.is_file() else None
-        folder = named if named and named.is_dir() else snapshots[-1] if snapshots else None
-        if folder and _is_model(folder):
-            yield folder
+        with suppress(OSError):  # its owner may be deleting it just now
+            folder = _named_snapshot(repo) or _newest(repo / "snapshots")
+            if folder and _is_model(folder):
+                yield folder
+
+
+def _named_snapshot(repo: Path) -> Path | None:
+    main = repo / "refs" / "main"
+    commit = main.read_text(encoding="utf-8", errors="replace").strip() if main.is_file() else ""
+    folder = repo / "snapshots" / commit
+    return folder if COMMIT.fullmatch(commit) and folder.is_dir() else None
+
+
+def _newest(snapshots: Path) -> Path | None:
+    folders = [folder for folder in snapshots.glob("*") if folder.is_dir()]
+    return max(folders, key=lambda folder: folder.stat().st_mtime, default=None)
 
 
 def _cached(folder: Path) -> Found:

@@ -118,7 +118,13 @@ class Job:
             self._ended.clear()
             self._marks.clear()
             self._now = replace(self._now, state="starting", kind="", error="", speed=0.0, seconds_left=None)
-            self._process = _spawn(self.task)
+            try:
+                self._process = _spawn(self.task)
+            except OSError as error:
+                said = f"Its process could not be started ({error.strerror or error}). Nothing was lost."
+                self._now = replace(self._now, state="failed", kind="stopped", error=said)
+                self._ended.set()
+                return
             self._reader = threading.Thread(target=self._read, args=(self._process,), daemon=True)
             self._reader.start()
 
