@@ -64,20 +64,27 @@ def answer(
     except BackendError as error:
         return error
     except Exception as error:
-        print(time.strftime("%Y-%m-%d %H:%M:%S"), file=sys.stderr)
-        traceback.print_exc()
+        _note_in_log()
         return BackendError(
             f"This message could not be measured ({type(error).__name__}: {error}). Nothing was lost; the "
             "details are in measure.log."
         )
 
 
+def _note_in_log() -> None:
+    print(time.strftime("%Y-%m-%d %H:%M:%S"), file=sys.stderr)
+    traceback.print_exc()
+
+
 def _listen(pipe: Connection, asked: SimpleQueue[Asked]) -> None:
     try:
         while True:
             asked.put(pipe.recv())
-    finally:
+    except (EOFError, OSError):  # the app is gone
         os._exit(0)  # at once, from this thread: the main thread may be deep inside a decoder
+    except BaseException:
+        _note_in_log()  # no request of ours: nothing that follows it can be understood either
+        os._exit(1)
 
 
 def main() -> None:

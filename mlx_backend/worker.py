@@ -67,8 +67,11 @@ class Commands:
                     hear(command[2])
                 else:
                     self.jobs.put(command)
-        finally:
+        except (EOFError, OSError):  # the app is gone
             os._exit(0)  # from this thread, and at once: the main thread may be deep inside a computation
+        except BaseException:
+            _note_in_log()  # no command of ours: nothing that follows it can be understood either
+            os._exit(1)
 
 
 class Desk:

@@ -187,6 +187,17 @@ def test_any_other_error_is_a_sentence_and_its_traceback_is_in_the_log(slow: Eng
     assert "Traceback" in (tmp_path / "worker.log").read_text()
 
 
+def test_a_command_that_is_none_is_in_the_log(slow: Engine, tmp_path: Path) -> None:
+    answer(slow, question())
+    worker = slow._worker
+    assert worker is not None
+    worker._pipe.send_bytes(b"no command")
+    until(lambda: worker.exit_code is not None)
+    assert worker.exit_code == 1
+    assert "UnpicklingError" in (tmp_path / "worker.log").read_text()
+    assert isinstance(answer(slow, question())[-1], Done)
+
+
 def test_the_log_stays_small(slow: Engine, tmp_path: Path) -> None:
     log = tmp_path / "worker.log"
     log.write_bytes(b"old " * 500_000)
