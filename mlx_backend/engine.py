@@ -189,8 +189,10 @@ class Engine:
             yield
 
     def _unload_unused(self) -> None:
-        if not len(self._line):
-            self.unload()
+        # Not behind whoever came just now: the model would go when it has answered.
+        with self._line.place_if_empty() as unused:
+            if unused:
+                self._stop()
 
     @contextlib.contextmanager
     def _place(self) -> Iterator[object]:

@@ -28,8 +28,8 @@ class Idle:
 
     def begin(self) -> None:
         """Nothing is under way from now on."""
-        self.end()
         with self._lock:
+            self._cancel()
             if self.seconds > 0:
                 self._timer = threading.Timer(self.seconds, self._then)
                 self._timer.daemon = True
@@ -38,6 +38,9 @@ class Idle:
     def end(self) -> None:
         """Something is under way, or nothing is to be done any more."""
         with self._lock:
-            if self._timer is not None:
-                self._timer.cancel()
-            self._timer = None
+            self._cancel()
+
+    def _cancel(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = None

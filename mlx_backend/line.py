@@ -34,9 +34,20 @@ class Line:
         try:
             yield place
         finally:
-            with self._moved:
-                self._places.remove(place)
-                self._moved.notify_all()
+            self._leave(place)
+
+    @contextlib.contextmanager
+    def place_if_empty(self) -> Iterator[bool]:
+        """The head of a line in which nobody is, held as long as the block lasts; False: somebody is."""
+        place = object()
+        with self._moved:
+            if empty := not self._places:
+                self._places.append(place)
+        try:
+            yield empty
+        finally:
+            if empty:
+                self._leave(place)
 
     def wait(self, place: object, cancel: threading.Event) -> Iterator[int]:
         """Yields how many are ahead, now and when it changes; ends at the head, on cancel, or when closed."""
@@ -51,6 +62,11 @@ class Line:
             if ahead != told:
                 told = ahead
                 yield ahead
+
+    def _leave(self, place: object) -> None:
+        with self._moved:
+            self._places.remove(place)
+            self._moved.notify_all()
 
     def close(self) -> None:
         """Nobody waits here any more."""

@@ -11,6 +11,7 @@ from test_worker import gone
 
 from mlx_backend import BackendError, Done, Engine, ModelBroken, Progress
 from mlx_backend.idle import Idle
+from mlx_backend.line import Line
 from mlx_backend.sizes import Setup
 
 SOON = 0.05
@@ -25,6 +26,36 @@ def test_nothing_happens_while_it_is_off_or_something_is_under_way() -> None:
     assert not called.wait(4 * SOON)
     busy.begin()
     assert called.wait(HANG)
+
+
+def test_many_ends_of_work_at_once_leave_one_timer() -> None:
+    """One that nobody knows of any more could not be stopped, and the model would go in the midst of work."""
+    idle = Idle(lambda: None, 1000.0)
+    together = threading.Barrier(8)
+
+    def begin() -> None:
+        for _ in range(50):
+            together.wait(HANG)
+            idle.begin()
+
+    threads = [threading.Thread(target=begin) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(HANG)
+    idle.end()
+    until(lambda: not any(isinstance(thread, threading.Timer) for thread in threading.enumerate()))
+
+
+def test_only_an_empty_line_gives_its_head_away() -> None:
+    line = Line()
+    with line.place() as first:
+        with line.place_if_empty() as free:
+            assert not free and len(line) == 1
+        assert list(line.wait(first, threading.Event())) == []
+    with line.place_if_empty() as free, line.place() as second:
+        assert free and next(line.wait(second, threading.Event())) == 1
+    assert len(line) == 0
 
 
 def test_a_time_that_is_chosen_later_counts_from_then() -> None:
