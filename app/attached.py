@@ -14,8 +14,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from app import intake, library
+from app import intake, library, transcribing
 from app.blobs import Blobs
+from app.documents.pages import Unreadable
 from app.drafts import Draft, begin
 from app.intake import Told
 from app.library import Engine
@@ -36,24 +37,37 @@ class Attached:
 
 
 @contextlib.contextmanager
-def attached(engine: Engine, request: Request, files: Sequence[Path], told: Told) -> Iterator[Attached]:
-    """The question with its documents before it. Raises BadMedia for a file that cannot be used."""
+def attached(
+    engine: Engine, request: Request, files: Sequence[Path], told: Told, transcribe: bool = False
+) -> Iterator[Attached]:
+    """The question with its documents before it. Raises BadMedia for a file that cannot be used.
+
+    transcribe: scanned pages are written down by the model first. told: pages that are read or written down.
+    """
     for file in files:
         if intake.media_type(file) is None:
             raise BadMedia(str(file), "it is no document that can be read.")
     with tempfile.TemporaryDirectory(prefix="glm-chat-") as folder:
         store, blobs = Store(IN_MEMORY), Blobs(Path(folder))
-        yield _attached(store, blobs, engine, request, files, told)
+        yield _attached(store, blobs, engine, request, files, told, transcribe)
 
 
 def _attached(
-    store: Store, blobs: Blobs, engine: Engine, request: Request, files: Sequence[Path], told: Told
+    store: Store,
+    blobs: Blobs,
+    engine: Engine,
+    request: Request,
+    files: Sequence[Path],
+    told: Told,
+    transcribe: bool,
 ) -> Attached:
     asked = request.messages[-1]
     words = "".join(part.text for part in asked.content if isinstance(part, Text))
     begun = begin(store, blobs, None, Draft(words, tuple(files)))
     name, never = begun.conversation_id, threading.Event()
     intake.take_in(store, blobs, name, store.path(name)[0], told, never.is_set)
+    if transcribe:
+        _transcribe(store, blobs, engine, name, told)
     before = replace(request, messages=request.messages[:-1])
     library.choose(store, engine, name, store.path(name), before, never)
     path = store.path(name)
@@ -64,6 +78,19 @@ def _attached(
         tuple(path[0].evidence.get("reading", ())),
         lambda answer: _checked(store, path, answer),
     )
+
+
+def _transcribe(store: Store, blobs: Blobs, engine: Engine, conversation_id: str, told: Told) -> None:
+    for document in store.documents_of(conversation_id):
+        pages = transcribing.missing(store, document.id)
+        for done, page in enumerate(pages):
+            told(document.title, done, len(pages))
+            try:
+                transcribing.write_down(store, blobs, engine, document, page, threading.Event())
+            except Unreadable as error:
+                raise BadMedia(document.title, f"page {page.number} cannot be drawn. {error}") from error
+        if pages:
+            told(document.title, len(pages), len(pages))
 
 
 def _checked(store: Store, path: Sequence[Message], answer: str) -> list[dict[str, Any]]:

@@ -20,6 +20,7 @@ from app.answering import Live
 from app.shelves import Shelf, Shelves
 from app.store import Begun
 from app.titles import Naming
+from app.transcribing import Transcribing
 from app.turn import Cancel, Draft, Streaming
 from mlx_backend import Measured, Request, Status
 
@@ -86,7 +87,8 @@ class Job:
 
 class Jobs:
     """Every answer on its way, by conversation. latest: the conversation that was answered in last; ahead:
-    documents of drafts, read while the question is still written."""
+    documents of drafts, read while the question is still written; transcribing: scanned pages, written down
+    while nobody waits for an answer."""
 
     def __init__(
         self, shelves: Shelves, engine: Measuring, titles: Callable[[], bool] = lambda: False
@@ -94,6 +96,8 @@ class Jobs:
         """titles: whether the model is to give titles, asked after every answer."""
         self.shelves, self._engine, self._titles = shelves, engine, titles
         self.ahead = Ahead()
+        self.transcribing = Transcribing(engine)
+        self.transcribing.resume(shelves.kept.store, shelves.kept.blobs)
         self._naming: Naming | None = None
         self._lock = threading.Lock()
         self._running: dict[str, Job] = {}
@@ -138,6 +142,7 @@ class Jobs:
     def _go(self, shelf: Shelf, begun: Begun) -> Job:
         job = Job(begun, lambda job: self._run(shelf, job))
         with self._lock:
+            self.transcribing.give_way()
             self._running[job.begun.conversation_id] = job
             self.latest = job.begun.conversation_id
             if self._naming is not None:
@@ -170,6 +175,7 @@ class Jobs:
     def close(self, seconds: float) -> None:
         """End all answers, waiting at most so long for them to be stored."""
         self.ahead.close()
+        self.transcribing.close()
         with self._lock:
             jobs, self._titles = list(self._running.values()), lambda: False
         for job in jobs:
@@ -181,6 +187,7 @@ class Jobs:
         if self._naming is not None:
             self._naming.cancel.set()
             self._naming.wait(max(0.0, until - time.monotonic()))
+        self.transcribing.close(max(0.0, until - time.monotonic()))
 
     def _run(self, shelf: Shelf, job: Job) -> None:
         try:
@@ -203,3 +210,5 @@ class Jobs:
                 if naming is not None and not self._running:
                     self._naming = naming
                     naming.start()
+                if not self._running:
+                    self.transcribing.go_on()

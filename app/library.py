@@ -198,7 +198,8 @@ def _evidence(blobs: Blobs, document: StoredDocument, page: Page, n: Numbered) -
         except Unreadable as error:
             raise backend.BadMedia(document.title, f"page {page.number} cannot be drawn. {error}") from error
     text = page.text if n.place.words else None
-    return evidence.Evidence(n.number, document.title, page.number, document.total, page.label, text, picture)
+    told = (document.title, page.number, document.total, page.label)
+    return evidence.Evidence(n.number, *told, text, picture, page.source != "file")
 
 
 @lru_cache(maxsize=32)  # about half a megabyte each; files are named by their content
@@ -242,6 +243,7 @@ def _checked(
     if where is not None and where in pages:
         page = pages[where]
         data |= {"document": where[0], "title": titles[where[0]], "page": page.number, "label": page.label}
+        data |= {"transcribed": True} if page.source != "file" else {}
     return Part("citation", part.text, None, data)
 
 

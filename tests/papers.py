@@ -133,14 +133,17 @@ def _outline(paper: Paper, outline: Sequence[tuple[str, int]]) -> None:
     paper.catalog = b"/Outlines %d 0 R" % root
 
 
-def scanned(text: str = "A scanned page", extra: bytes = b"") -> bytes:
-    """A PDF of one page that is a picture of this text."""
+def scanned(*texts: str, extra: bytes = b"") -> bytes:
+    """A PDF whose pages are pictures of these texts, one each."""
     paper = Paper()
-    picture = Image.new("L", (850, 1200), 255)
-    ImageDraw.Draw(picture).text((80, 80), text, fill=0, font_size=48)
-    entries = b"/Type/XObject/Subtype/Image/Width 850/Height 1200/ColorSpace/DeviceGray/BitsPerComponent 8"
-    image = paper.stream(picture.tobytes(), entries, packed=True)
-    paper.page(b"q 595 0 0 842 0 0 cm /I Do Q " + extra, resources=b"/XObject<</I %d 0 R>>" % image)
+    for text in texts or ("A scanned page",):
+        picture = Image.new("L", (850, 1200), 255)
+        ImageDraw.Draw(picture).text((80, 80), text, fill=0, font_size=48)
+        entries = (
+            b"/Type/XObject/Subtype/Image/Width 850/Height 1200/ColorSpace/DeviceGray/BitsPerComponent 8"
+        )
+        image = paper.stream(picture.tobytes(), entries, packed=True)
+        paper.page(b"q 595 0 0 842 0 0 cm /I Do Q " + extra, resources=b"/XObject<</I %d 0 R>>" % image)
     return paper.bytes()
 
 

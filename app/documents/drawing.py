@@ -61,6 +61,8 @@ def place(path: Path, page: Page, start: int, end: int) -> Place:
 
 def places(path: Path, page: Page, spans: Sequence[tuple[int, int]]) -> tuple[Place, ...]:
     """The same for several ranges of characters, in their order. Raises Unreadable."""
+    if page.source != "file":
+        return tuple(Place((), False) for _ in spans)  # the file does not have these words
     letters = canon(page.text)[1]
     wanted = [[page.text[start:end], bisect_left(letters, start)] for start, end in spans]
     data = _asked(path, {"page": page.number, "words": wanted})

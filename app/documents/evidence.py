@@ -46,8 +46,8 @@ RULES = (
 )
 MORE = "More pages of the documents, marked {nonce} as before:"
 HEADINGS = (
-    "First the headings of what is too long to be read whole, marked {nonce} too. They say what else there is; "
-    "what stands under them was read only where the page stands below. Do not quote them."
+    "First the headings of what is too long to be read whole, marked {nonce} too. They say what else "
+    "there is; what stands under them was read only where the page stands below. Do not quote them."
 )
 NOTHING = "The documents were searched for the following question, and no page with its words was found."
 
@@ -57,6 +57,7 @@ class Evidence:
     """A page as it is laid before the model. number: what the model cites. picture: what it looks like.
 
     text: None where it was laid down before, and only its picture comes now. total: pages of the document.
+    transcribed: the text is not the file's: the model read it off the picture.
     """
 
     number: int
@@ -66,6 +67,7 @@ class Evidence:
     label: str
     text: str | None
     picture: bytes | None = None
+    transcribed: bool = False
 
 
 def parts(
@@ -107,6 +109,7 @@ def _block(page: Evidence, nonce: str) -> str:
         where += f" · {one_line(page.label)}"
     lines = []
     if page.text is not None:
+        where += " · transcribed from its picture" * page.transcribed
         lines = [BAR + line for line in plain(page.text, nonce).splitlines()]
     shown = ["(The picture of this page follows.)"] if page.picture is not None else []
     return "\n".join([f"[{nonce} page {where}]", *lines, f"[{nonce} end of {page.number}]", *shown])

@@ -201,7 +201,7 @@ def size(page: Page) -> int:
 
 def blank(page: Page) -> bool:
     """Whether only its picture says what is on a page."""
-    return page.image_only and page.source == "file"
+    return page.image_only and (page.source == "file" or not page.text.strip())
 
 
 def readings(books: Sequence[Book], places: Iterable[Place]) -> tuple[Reading, ...]:
