@@ -149,7 +149,7 @@ def materialised(
 def test_reading_back_first_changes_nothing_but_rounding(language, bits, monkeypatch):
     """Against the path that keeps all scores: the difference is a hundredth of what quantizing costs.
 
-    Measured: 8e-7 with 8 bits and with 4, where quantizing costs 2.6e-3 and 3.5e-2.
+    Measured: none at all on a processor, where quantizing costs 2.6e-3 with 8 bits and 3.5e-2 with 4.
     """
     plain, ours = run(language, None, 64)[0], run(language, bits, 64)[0]
     monkeypatch.setattr(kv, "attend", materialised)
