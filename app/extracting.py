@@ -229,7 +229,7 @@ def _cut(words: str) -> str:
 
 
 def _wide(words: str) -> int:
-    """Columns of a terminal: two for letters of Chinese, Japanese and Korean, none for marks above letters."""
+    """Columns of a terminal: two for a Chinese, Japanese or Korean letter, none for a mark above one."""
     return sum(
         0 if unicodedata.combining(char) else 1 + (unicodedata.east_asian_width(char) in "WF")
         for char in words

@@ -278,7 +278,7 @@
     return node;
   }
   function bare(file) {
-    const node = make('tr'), words = make('td', `whole ${file.state}`, file.state === 'waiting' ? 'Waits' : file.problem || 'Nothing was found in it.');
+    const node = make('tr'), words = make('td', file.state === 'failed' ? 'whole lost' : 'whole', file.state === 'waiting' ? 'Waits' : file.problem || 'Nothing was found in it.');
     words.colSpan = shown.columns.length;
     node.append(named(file, 0), words);
     return node;
@@ -295,9 +295,10 @@
     node.tabIndex = -1;
     node.proof = { file, cell, column };
     if (cell.mark === 'empty') return node;
-    const value = make('span', 'value', written(cell.value));
+    const held = make('div', 'held'), value = make('span', 'value', written(cell.value));
     if (typeof cell.value !== 'boolean') theirs(value);
-    node.append(value, sign(cell.mark));
+    held.append(value, sign(cell.mark));
+    node.append(held);
     node.setAttribute('aria-description', MARKS[cell.mark][1]);
     return node;
   }
@@ -313,7 +314,9 @@
     node.tabIndex = 0;
     node.focus();
     prove(node.proof);
-    if (document.documentElement.classList.contains('viewing')) page();
+    if (!document.documentElement.classList.contains('viewing')) return;
+    page();
+    node.focus();  // the viewer follows, and the arrows go on here
   }
   function prove({ file, cell, column }) {
     const { proof } = parts;
@@ -375,10 +378,11 @@
     document.querySelector('.viewer[open]')?.close();
     document.querySelector('[data-do=tables]')?.focus();
   });
-  dialog.addEventListener('keydown', (event) => {
-    if (event.key !== 'Escape' || event.isComposing) return;
-    const viewer = document.querySelector('.viewer[open]');
-    viewer ? viewer.close() : dialog.close();
+  addEventListener('keydown', (event) => {
+    if (event.key !== 'Escape' || event.isComposing || !dialog.open || document.querySelector(':popover-open, dialog.settings[open]')) return;
+    const viewer = document.querySelector('.viewer[open]:not(:modal)');
+    if (viewer) viewer.close();
+    else if (!document.querySelector(':modal')) dialog.close();
   });
   dialog.addEventListener('dragover', (event) => { event.preventDefault(); drop.classList.add('over'); });
   dialog.addEventListener('dragleave', () => drop.classList.remove('over'));
