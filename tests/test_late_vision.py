@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import gc
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import mlx.core as mx
 import numpy as np
 import pytest
-from make_tiny_model import BENCH, make
+from make_tiny_model import TINY, make
 from mlx.utils import tree_flatten
 from turns import QUESTION, TURN_2, last_logits, picture, user
 
@@ -47,7 +48,7 @@ def test_the_same_logits_with_the_tower_read_late(layout: str, shards: int, tmp_
 
 def test_bytes_that_are_not_held(tmp_path: Path) -> None:
     """Measured by MLX: what loading without the tower holds is less by the tower's bytes, to the byte."""
-    folder = make(tmp_path, shape=BENCH, layout="stacked")
+    folder = make(tmp_path, shape=replace(TINY, vision_depth=10, vision_hidden=256), layout="stacked")
 
     def held(vision: bool) -> tuple[int, object]:
         gc.collect()  # models of earlier tests
@@ -84,7 +85,7 @@ def test_only_files_with_some_of_the_tower_are_opened(tmp_path: Path) -> None:
 
 
 def test_a_tower_that_changed_on_disk_is_refused_in_words(tmp_path: Path) -> None:
-    folder, other = make(tmp_path / "a"), make(tmp_path / "b", shape=BENCH)
+    folder, other = make(tmp_path / "a"), make(tmp_path / "b", shape=replace(TINY, vision_depth=3))
     model = load(folder, "float32", vision=False)
     for file in other.iterdir():
         shutil.copy(file, folder / file.name)
