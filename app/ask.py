@@ -84,7 +84,7 @@ def ask(
         if question:
             told |= {"read": list(question.read), "quotations": quoted}
         print(json.dumps(told, ensure_ascii=False, indent=2), flush=True)
-    elif question:
+    elif question and request.schema is None:  # the answer is data then, and nothing else may follow it
         print("\n" + "\n".join(CONTROL.sub("", line) for line in _sources(question, quoted)), flush=True)
     return 130 if cancel.is_set() else 0
 

@@ -19,6 +19,9 @@ from .config import default_model
 from .look import FASTEST, SLOWEST
 from .switches_line import add_switches
 
+LARGEST_SCHEMA = 1_000_000  # bytes
+# The answer is held to the schema anyway; a model that has read it also knows what belongs into each field.
+FOLLOW = "\n\nAnswer with one JSON value that follows this JSON Schema:\n"
 MODEL = "demo, fake (a script), a folder, or a downloaded repository; default: GLM_CHAT_MODEL or demo"
 ASK = """\
 Ask one question; the answer streams to standard output, reasoning and progress to the terminal.
@@ -29,6 +32,7 @@ Ask one question; the answer streams to standard output, reasoning and progress 
   ./scripts/run ask "What is in his hand?" --video talk.mp4 --from 10:00 --to 10:30 --fps 4
   ./scripts/run ask "When does it end?" --document lease.pdf      answered from its pages, quotations checked
   ./scripts/run ask "Find every cup." --image table.jpg --json     boxes in 0..1000 and in pixels
+  ./scripts/run ask "Read the receipt." --image r.jpg --schema receipt.json     JSON that follows it
   git diff | ./scripts/run ask - --system "You review code."       the question from standard input
   ./scripts/run ask "Hello" --model ~/models/GLM-4.5V-4bit --seed 1
 
@@ -52,7 +56,7 @@ def add_ask(commands: Any, form: dict[str, Any], then: Callable[[argparse.Namesp
         metavar="FILE",
         action="append",
         default=[],
-        help="a document to answer from; repeatable",
+        help="a document to answer from, or its name in the library; repeatable",
     )
     add("--transcribe", action="store_true", help="write down the text of scanned pages first")
     look: dict[str, Any] = {"action": _Look, "type": _moment, "default": argparse.SUPPRESS}
@@ -85,6 +89,7 @@ def add_ask(commands: Any, form: dict[str, Any], then: Callable[[argparse.Namesp
     add("--top-p", type=_between(0, 1), metavar="P", default=Sampling.top_p, help="default: %(default)s")
     add("--seed", type=_at_least(0), metavar="N", help="the same seed gives the same answer")
     add("--stop", metavar="TEXT", action="append", default=[], help="end the answer before TEXT; repeatable")
+    add("--schema", metavar="FILE", help="print one JSON value that follows the JSON Schema in FILE, no more")
     add("--json", action="store_true", help="print one JSON object at the end instead")
     add_switches(ask)
     ask.set_defaults(command=then, media=[])
@@ -148,8 +153,11 @@ def _moment(text: str) -> float:
 
 
 def request_of(options: argparse.Namespace) -> Request:
-    """What was asked. Raises BackendError for a file that is not there."""
+    """What was asked. Raises BackendError for a file that is not there, or no schema."""
     question = sys.stdin.read() if options.question == "-" else options.question
+    schema = _text_of(options.schema) if options.schema else None
+    if schema is not None:
+        question += FOLLOW + schema
     media = [kind(file_of(name), name, **look) for kind, name, look in options.media]
     messages = [Message("user", (*media, Text(question)))]
     if options.system:
@@ -162,7 +170,20 @@ def request_of(options: argparse.Namespace) -> Request:
         thinking_budget=options.thinking_budget,
         stop=tuple(options.stop),
         max_image_tokens=options.max_image_tokens,
+        schema=schema,
     )
+
+
+def _text_of(name: str) -> str:
+    """Of a schema. It is looked at before anything is done with it; here only its size counts."""
+    path = file_of(name)
+    try:
+        if path.stat().st_size > LARGEST_SCHEMA:
+            raise BackendError(f"{name}: is too large for a JSON schema. Nothing was asked.")
+        return path.read_text(encoding="utf-8-sig")
+    except (OSError, ValueError) as error:
+        why = "it is not text in UTF-8" if isinstance(error, ValueError) else error.strerror
+        raise BackendError(f"{name}: cannot be read ({why}). Nothing was asked.") from error
 
 
 def file_of(name: str) -> Path:

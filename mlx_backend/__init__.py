@@ -13,6 +13,7 @@ from .engine import Engine, EngineLike
 from .errors import (
     BackendError,
     BadMedia,
+    BadSchema,
     ContextTooLong,
     DownloadFailed,
     EngineStopped,
@@ -95,6 +96,7 @@ __all__ = [
     "Answer",
     "BackendError",
     "BadMedia",
+    "BadSchema",
     "Boxed",
     "Boxes",
     "Calibration",

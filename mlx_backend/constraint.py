@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from .errors import BackendError, BadSchema
 from .glm.tokenizer import CONTROL_TEXT, Tokenizer
-from .schema import DATA, read
+from .schema import inside, read
 
 Allowed = NDArray[np.uint8]  # (rows,): 1 for a token that may come next, else 0
 
@@ -52,8 +52,10 @@ class Constraints:
     def __init__(self, tokenizer: Tokenizer, rows: int) -> None:
         self.tokenizer = tokenizer
         self.rows = rows
-        words = llguidance.TokenizerWrapper(_Words(tokenizer))
-        self._vocabulary = llguidance.LLTokenizer(words, tokenizer.size, sorted(tokenizer.stop_ids))
+        words = _Words(tokenizer)
+        wrapped = llguidance.TokenizerWrapper(words)
+        self._vocabulary = llguidance.LLTokenizer(wrapped, tokenizer.size, sorted(tokenizer.stop_ids))
+        words.tokens = wrapped.tokens = []  # it has made a tree of them; this list is several times as large
         self._last = "", llguidance.LLMatcher(self._vocabulary, "")
 
     def under(self, schema: str, thinking: bool) -> Constraint:
@@ -85,7 +87,7 @@ class Constraints:
         known: list[list[int]] = [[] for _ in END_THINK]
         for id in set(range(self.tokenizer.size)) - {self.tokenizer.control.end_think}:
             word = self.tokenizer.token_bytes(id)
-            for n in range(len(END_THINK)):
+            for n in range(len(END_THINK)) if word[:1] in END_THINK else ():
                 if word.startswith(END_THINK[n:]):
                     known[n].append(id)
         return known
@@ -192,16 +194,14 @@ def _check_steps(schema: Mapping[str, Any]) -> None:
             raise BadSchema(f"multipleOf {number} needs more steps than {LARGEST_STEP:,}")
 
 
-def _steps(node: Any) -> Iterator[int | float]:
-    if isinstance(node, dict):
-        for name, inner in node.items():
-            if name == "multipleOf" and isinstance(inner, int | float):
-                yield inner
-            elif name not in DATA:
-                yield from _steps(inner)
-    elif isinstance(node, list):
-        for inner in node:
-            yield from _steps(inner)
+def _steps(schema: Mapping[str, Any]) -> Iterator[int | float]:
+    todo: list[Any] = [schema]
+    while todo:
+        node = todo.pop()
+        step = node.get("multipleOf") if isinstance(node, dict) else None
+        if isinstance(step, int | float) and step is not True and math.isfinite(step):
+            yield step
+        todo += inside(node)
 
 
 def _worded(error: str) -> str:

@@ -9,12 +9,16 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from typing import Any
+from urllib.parse import unquote
 
 from .errors import BadSchema
 from .types import Request
 
 LONGEST = 100_000  # characters; a table of a thousand described columns is no longer
 DEEPEST = 64  # levels of nesting
+# Levels when every reference is followed once, one behind the other. What makes a grammar of a schema follows
+# them as one call within another, and its stack ends at 1,500: that would be the end of the model's process.
+DEEPEST_FOLLOWED = 500
 REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
 # What stands under these is data, whatever it looks like.
 DATA = ("const", "enum", "default", "examples", "required")
@@ -55,7 +59,8 @@ def read(text: str) -> Schema:
     try:
         schema = json.loads(text, parse_constant=_refuse)
     except (ValueError, RecursionError) as error:
-        where = f"line {error.lineno}" if isinstance(error, json.JSONDecodeError) else "nested too deeply"
+        where = "nested too deeply" if isinstance(error, RecursionError) else "it holds a number that is none"
+        where = f"line {error.lineno}" if isinstance(error, json.JSONDecodeError) else where
         raise BadSchema(f"it is not JSON ({where})") from error
     try:
         json.dumps(schema, ensure_ascii=False).encode()
@@ -81,23 +86,43 @@ def _refuse(constant: str) -> Any:
 
 
 def _check(schema: Schema) -> None:
-    todo: list[tuple[Any, int]] = [(schema, 1)]
+    depth = _depth(schema)
+    if depth > DEEPEST:
+        raise BadSchema(f"it is nested deeper than {DEEPEST} levels")
+    targets = set(_references(schema))
+    for target in targets:
+        if not target.startswith("#"):
+            raise BadSchema(
+                f"it refers to {target[:80]}, and nothing outside of it is ever read; put the rules "
+                "themselves under $defs"
+            )
+        depth += _depth(_at(schema, target))
+    if depth > DEEPEST_FOLLOWED:
+        raise BadSchema(
+            f"its {len(targets):,} references lead too deep; write out some of the rules they name"
+        )
+
+
+def _depth(node: Any) -> int:
+    deepest, todo = 0, [(node, 1)]
     while todo:
-        node, depth = todo.pop()
-        if depth > DEEPEST:
-            raise BadSchema(f"it is nested deeper than {DEEPEST} levels")
-        if isinstance(node, dict):
-            for name in REFERENCES:
-                target = node.get(name, "#")
-                if isinstance(target, str) and not target.startswith("#"):
-                    raise BadSchema(
-                        f"it refers to {target[:80]}, and nothing outside of it is ever read; put the rules "
-                        "themselves under $defs"
-                    )
-        todo += [(inner, depth + 1) for inner in _inside(node)]
+        inner, depth = todo.pop()
+        deepest = max(deepest, depth)
+        todo += [(each, depth + 1) for each in inside(inner)]
+    return deepest
 
 
-def _inside(node: Any) -> Iterator[Any]:
+def _references(node: Any) -> Iterator[str]:
+    todo = [node]
+    while todo:
+        inner = todo.pop()
+        if isinstance(inner, dict):
+            yield from (inner[name] for name in REFERENCES if isinstance(inner.get(name), str))
+        todo += inside(inner)
+
+
+def inside(node: Any) -> Iterator[Any]:
+    """The rules within a rule, and what may be mistaken for some."""
     if isinstance(node, dict):
         yield from (value for name, value in node.items() if name not in DATA or isinstance(value, dict))
     elif isinstance(node, list):
@@ -147,9 +172,12 @@ def _of_kind(kind: str, rule: Schema, root: Schema, depth: int) -> Any:
 
 
 def _at(root: Schema, reference: str) -> Any:
-    """What a reference names; None where there is nothing."""
+    """What a reference names: all of the schema where it names no place, None where nothing is there."""
     node: Any = root
-    for step in reference.removeprefix("#").split("/")[1:]:
+    for step in unquote(reference).removeprefix("#").split("/")[1:]:
         step = step.replace("~1", "/").replace("~0", "~")
-        node = node.get(step) if isinstance(node, dict) else None
+        if isinstance(node, list):
+            node = node[int(step)] if step.isdigit() and int(step) < len(node) else None
+        else:
+            node = node.get(step) if isinstance(node, dict) else None
     return node

@@ -78,6 +78,17 @@ def chain(length: int) -> dict[str, Any]:
     return {"$ref": "#/$defs/d0", "$defs": {**links, f"d{length}": {"type": "null"}}}
 
 
+def links(count: int, depth: int) -> dict[str, Any]:
+    """As a chain, every link deep in lists of lists."""
+    defs: dict[str, Any] = {f"d{count}": {"type": "null"}}
+    for n in range(count):
+        link: Any = {"$ref": f"#/$defs/d{n + 1}"}
+        for _ in range(depth):
+            link = {"items": link}
+        defs[f"d{n}"] = link
+    return {"$ref": "#/$defs/d0", "$defs": defs}
+
+
 def product(count: int) -> dict[str, Any]:
     """count alternatives at once: 2 ** count when multiplied out."""
     kinds = ("string", "integer")
@@ -99,11 +110,14 @@ AT_THE_DOOR: dict[str, tuple[Callable[[], Any], str]] = {
     "nothing": (lambda: "", "not JSON"),
     "huge": (lambda: {"description": "x" * LONGEST}, "characters"),
     "deep": (lambda: nested(DEEPEST), "deeper"),
+    "a chain": (lambda: chain(600), "references"),
+    "a chain of deep rules": (lambda: links(20, 60), "references"),
     "remote": (lambda: {"$ref": "https://example.org/a.json"}, r"example\.org"),
     "file": (lambda: {"items": {"$ref": "file:///etc/passwd"}}, "passwd"),
     "relative": (lambda: {"properties": {"a": {"$ref": "other.json#/a"}}}, "other"),
     "half a character": (lambda: '{"const": "\\ud800"}', "half a character"),
     "not a number": (lambda: '{"const": NaN}', "not JSON"),
+    "too many digits": (lambda: '{"const": %s}' % ("9" * 5000), "not JSON"),
 }
 # What only the grammar can tell.
 BY_THE_GRAMMAR: dict[str, tuple[Any, str]] = {
@@ -128,6 +142,9 @@ BY_THE_GRAMMAR: dict[str, tuple[Any, str]] = {
     "looking ahead": (pattern("(?=a)b"), "look-ahead"),
     "many steps": ({"type": "integer", "multipleOf": 999_983}, "multipleOf"),
     "many steps together": ({"allOf": [{"multipleOf": 9973}, {"multipleOf": 9967}]}, "multipleOf"),
+    "no steps": ({"multipleOf": True}, "schema"),
+    "endless steps": ('{"type": "number", "multipleOf": 1e400}', "schema"),
+    "many steps of a name": ({"properties": {"const": {"multipleOf": 999_983}}}, "multipleOf"),
     "product": (product(20), "too large"),
     "every end open": ({"allOf": [pattern(f".*{letter}.{{9}}") for letter in "abcdefgh"]}, "regex"),
     "huge number": ({"type": "integer", "minimum": 10**400}, "number"),
@@ -139,7 +156,7 @@ HEAVY: dict[str, Any] = {
     "far behind": pattern(".*a.{20}"),
     "doubling": doubling(30, "allOf"),
     "doubled choice": doubling(30, "anyOf"),
-    "chain": chain(1000),
+    "chain": chain(400),
     "endless": {"type": "array", "items": {"$ref": "#"}, "minItems": 1},
     "endless object": {"type": "object", "properties": {"a": {"$ref": "#"}}, "required": ["a"]},
     "a million items": {"type": "array", "minItems": 10**6},

@@ -275,3 +275,33 @@ def test_the_real_model_answers_a_picture(tiny_model: Path, picture: Path) -> No
     done = run("ask", "What is this?", "--image", str(picture), *options)
     assert (done.returncode, done.stderr) == (0, "")
     assert json.loads(done.stdout)["stats"]["prompt_tokens"] > 0
+
+
+def test_an_answer_that_follows_a_schema_is_data_and_nothing_else(tmp_path: Path) -> None:
+    schema = {"type": "object", "properties": {"total": {"type": "integer"}}, "required": ["total"]}
+    (tmp_path / "receipt.json").write_text(json.dumps(schema))
+    (tmp_path / "page.txt").write_text("The total is 7.")
+    for more in ([], ["--document", "page.txt"]):
+        done = run("ask", "Read it.", "--schema", "receipt.json", *more, cwd=tmp_path)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert json.loads(done.stdout) == {"total": 1}
+
+
+def test_the_model_reads_the_schema_it_is_held_to(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text('\ufeff{"type": "null"}', encoding="utf-8")
+    asked = request_of(parser().parse_args(["ask", "Read it.", "--schema", str(tmp_path / "a.json")]))
+    assert asked.schema == '{"type": "null"}'
+    assert asked.messages[-1].content[-1].text.startswith("Read it.\n")
+    assert asked.messages[-1].content[-1].text.endswith(asked.schema)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [(None, "no such file"), (b"[]", "schema"), (b"\xff\xfe", "UTF-8"), (b" " * 1_000_001, "too large")],
+)
+def test_a_schema_that_is_none_is_told_in_one_line(tmp_path: Path, content: bytes | None, words: str) -> None:
+    if content is not None:
+        (tmp_path / "a.json").write_bytes(content)
+    done = run("ask", "Read it.", "--schema", "a.json", cwd=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
+    assert words in done.stderr

@@ -242,7 +242,11 @@ def test_a_heavy_one_is_answered_or_ends_in_words(demo: Responder, what: str) ->
     except BackendError as error:
         assert "schema" in str(error)
     else:
-        assert reply.done is not None and (reply.done.reason == "length" or valid(reply, schema) is not ...)
+        # The judge itself would not come to an end with some of them.
+        assert reply.done is not None
+        assert reply.done.reason == "length" or reply.answer == json.dumps(
+            json.loads(reply.answer), ensure_ascii=False
+        )
     assert folded(demo.respond(question("How many circles?"))).done is not None
 
 
