@@ -43,10 +43,24 @@ def remember(home: Path, place: Path) -> None:
     place = place.expanduser().absolute()
     if place in places(home):
         return
+    _write(home, [*remembered(home), place])
+
+
+def _write(home: Path, listed: list[Path]) -> None:
     home.mkdir(parents=True, exist_ok=True)
     draft = home / f"{LIST}.{os.getpid()}"
-    draft.write_text(json.dumps([str(p) for p in [*remembered(home), place]], indent=1), encoding="utf-8")
+    draft.write_text(json.dumps([str(place) for place in listed], indent=1), encoding="utf-8")
     draft.replace(home / LIST)
+
+
+def place_of(home: Path, folder: Path) -> Path | None:
+    """The chosen folder in which this one lies, or which it is; None: it is found elsewhere."""
+    return next((place for place in remembered(home) if folder == place or place in folder.parents), None)
+
+
+def forget(home: Path, place: Path) -> None:
+    """Look there no more. Nothing in it is touched."""
+    _write(home, [one for one in remembered(home) if one != place])
 
 
 def not_connected(home: Path) -> list[Path]:

@@ -44,8 +44,8 @@ COSTS: dict[tuple[What, object], str] = {
     (
         "late",
         True,
-    ): "the vision tower is read from the disk when a picture comes, some seconds each time, and "
-    "given back afterwards; its room must be free then",
+    ): "the vision tower is read from the disk when a picture comes, some seconds each time: then "
+    "nothing is saved",
     ("pictures", "medium"): "pictures are shrunk to a million pixels: small print is lost",
     ("pictures", "low"): "pictures are shrunk to 200,000 pixels: only large things are seen",
     ("context", True): "longer conversations must start anew",

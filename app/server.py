@@ -141,7 +141,7 @@ def _run(
             server.run([listener])
     finally:
         (config.home / "run.json").unlink(missing_ok=True)
-        stock.close()
+        controls.close()
         controls.tables.close()
         jobs.close(SHUTDOWN_SECONDS)
         engine.close()

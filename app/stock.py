@@ -9,6 +9,7 @@ Names come from a page: each is looked up in the list before it is used. Nothing
 from __future__ import annotations
 
 import logging
+import os
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -19,7 +20,9 @@ from app import places
 from app.chosen import choose
 from app.config import DEMO_MODEL
 from app.offers import Row, rows
+from app.savings import Weighed
 from app.switches import PLAIN, Switches, keep, switches_of
+from app.weighed import of_folder, of_published
 from mlx_backend import (
     BackendError,
     Download,
@@ -32,6 +35,7 @@ from mlx_backend import (
     Transfer,
     Verification,
     delete_model,
+    disks,
     find_models,
     is_repacked,
 )
@@ -120,6 +124,30 @@ class Stock:
         """Whether this is the model that answers."""
         return self.answering == key(row)
 
+    def is_answering(self, name: object) -> bool:
+        """The same by what a page calls it."""
+        return self.is_demo if name == DEMO else self.answering == name
+
+    def weighed(self, name: object, machine: Machine) -> tuple[Weighed, Path | None]:
+        """A model of the list for a computer, and its folder, None where it is not here.
+
+        Raises Refused, ModelMissing or ModelBroken.
+        """
+        if name == DEMO:
+            return of_folder(self.home, DEMO_MODEL, machine), DEMO_MODEL
+        row = self._row(name)
+        if row.found is not None and row.found.state == "whole":
+            return of_folder(self.home, row.found.folder, machine), row.found.folder
+        model = of_published(self.home, row.name, machine)
+        if model is None:
+            raise Refused(f"{row.title} cannot be weighed: it is not whole, or not supported.")
+        return model, None
+
+    def answering_folder(self) -> Path | None:
+        """Of the model that answers; None where none does."""
+        model = self._engine.status().model
+        return Path(model) if model else None
+
     def _row(self, name: object) -> Row:
         row = next((row for row in self.rows() if key(row) == name), None)
         if row is None:
@@ -128,18 +156,42 @@ class Stock:
 
     # --- download, check, delete -----------------------------------------------------------------------
 
-    def download(self, name: object) -> None:
-        """Begin, or go on with what was paused, broken off or begun by an earlier run. Raises Refused."""
+    def download(self, name: object, to: object = None) -> None:
+        """Begin, or go on with what was paused, broken off or begun by an earlier run. Raises Refused.
+
+        to: one of places_to_download; None: the app's own folder.
+        """
         row = self._row(name)
+        chosen = next((place for place in self.places_to_download() if str(place) == to), None)
         if row.unsupported or (row.published is None and not (row.found and row.found.ours)):
             raise Refused(row.unsupported or "Only models of the list can be downloaded here.")
         with self._lock:
             job = self._jobs.get(key(row))
             if not isinstance(job, Download) or job.progress.over:
                 ours = row.found and row.found.ours
-                place = row.found.folder.parents[1] if row.found and ours else places.own_place(self.home)
+                place = row.found.folder.parents[1] if row.found and ours else chosen
+                place = place or places.own_place(self.home)
+                if place == chosen:
+                    places.remember(self.home, place)
                 self._jobs[key(row)] = job = Download(row.name, place)
         job.start()
+
+    def places_to_download(self) -> list[Path]:
+        """The app's own folder, folders that a person chose and that can be written to, external disks."""
+        folders = [*places.remembered(self.home), *(disk.folder / "GLM models" for disk in disks())]
+        usable = [one for one in folders if os.access(one if one.is_dir() else one.parent, os.W_OK)]
+        kept = [one for one in usable if not (one / "config.json").exists()]  # a model's own folder
+        return list(dict.fromkeys([places.own_place(self.home), *kept]))
+
+    def remove(self, name: object) -> str:
+        """Look no more for models where this one of somebody's own lies; the folder. Raises Refused."""
+        row = self._row(name)
+        if self.answers(row):
+            raise Refused(f"{row.title} answers now. Choose another model first.")
+        if row.found is None or not (place := places.place_of(self.home, row.found.folder)):
+            raise Refused(f"{row.title} is not in a folder that you added. Nothing was changed.")
+        places.forget(self.home, place)
+        return str(place)
 
     def pause(self, name: object) -> None:
         if job := self._jobs.get(str(name)):

@@ -22,9 +22,21 @@
       line.append(make('i', part.name.split(' ')[0].toLowerCase()), make('span', '', part.name), make('b', '', part.size));
       list.append(line);
     }
+    for (const words of value.run) {
+      const line = make('li', 'run');
+      line.append(make('i'), make('span', '', words));
+      list.append(line);
+    }
     const limit = make('li');
     limit.append(make('i', 'limit'), make('span', '', 'A model may take'), make('b', '', value.limit_words));
     list.append(limit);
+    if (value.measuring.state === 'offer' || value.measuring.state === 'running') {
+      const line = make('li', 'measuring'), open = make('button', 'link', value.measuring.state === 'offer' ? 'Measure this computer…' : 'Measuring this computer…');
+      open.type = 'button';
+      open.addEventListener('click', () => window.glmchat.models());
+      line.append(open);
+      list.append(line);
+    }
     return list;
   }
 

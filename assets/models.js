@@ -13,13 +13,14 @@
     if (node.textContent !== (text || '')) node.textContent = text || '';
   };
   const LABELS = {
-    choose: 'Use this', download: 'Download', resume: 'Resume', pause: 'Pause', cancel: 'Cancel', verify: 'Verify', delete: 'Delete',
+    choose: 'Use this', download: 'Download', resume: 'Resume', pause: 'Pause', cancel: 'Cancel', verify: 'Verify', delete: 'Delete', memory: 'Memory…', remove: 'Remove from the list',
   };
-  const SURE = { delete: 'Really delete it?', cancel: 'Throw away what was fetched?' };
+  const SURE = { remove: 'Really remove it?', delete: 'Really delete it?', cancel: 'Throw away what was fetched?' };
   const SURE_MS = 5000, LOOK_MS = 700;
 
   const dialog = make('dialog', 'settings models'), head = make('header'), told = make('p', 'told');
   const body = make('div', 'body'), change = make('div', 'change'), list = make('ul', 'list'), room = make('p', 'hint');
+  const measure = make('div', 'measure'), where = make('select');
   dialog.setAttribute('aria-label', 'Models');
   told.setAttribute('role', 'status');
 
@@ -66,9 +67,24 @@
     return parts;
   }
 
+  // --- how it is run: unfolded under one model at a time ---
+  let unfolded = null;
+  function unfold(name) {
+    const was = unfolded?.name;
+    unfolded?.panel.node.remove();
+    for (const node of list.querySelectorAll('[data-act=memory]')) node.setAttribute('aria-expanded', 'false');
+    unfolded = null;
+    if (was === name) return;
+    const parts = lines.get(name), panel = window.glmchat.memory(name, ask);
+    parts.node.append(panel.node);
+    parts.row.querySelector('[data-act=memory]')?.setAttribute('aria-expanded', 'true');
+    unfolded = { name, panel };
+  }
+
   function button({ name, title, fits }, act) {
     const node = press(LABELS[act], () => {
-      if (!SURE[act] || node.dataset.sure) return void ask(act, { name });
+      if (act === 'memory') return unfold(name);
+      if (!SURE[act] || node.dataset.sure) return void ask(act, act === 'download' ? { name, to: where.value } : { name });
       node.dataset.sure = 'yes';
       node.textContent = SURE[act];
       setTimeout(() => { delete node.dataset.sure; node.textContent = LABELS[act]; }, SURE_MS);
@@ -121,12 +137,67 @@
     change.append(words);
     if (now.state !== 'refused') return;
     const risk = make('p', 'hint', 'Loaded all the same, the computer may become slow, freeze or restart. Save your work in other programs first.');
-    change.append(risk, press('Load it all the same', () => ask('choose', { name: now.name, force: true })));
+    if (now.step) change.append(step(now.step));
+    change.append(risk, press('Load it all the same', () => ask('choose', { name: now.name, force: true, switches: now.switches })));
   }
 
+  // What a refusal offers: a button that does it, or what to type.
+  function step({ label, act, name, switches, command }) {
+    const row = make('div', 'row');
+    if (command) {
+      row.append(make('span', '', label), own(make('code', '', command)), press('Copy', () => navigator.clipboard?.writeText(command)));
+      return row;
+    }
+    const button = press(label, () => ask(act, switches ? { name, switches } : { name }));
+    button.classList.add('main');
+    row.append(button);
+    return row;
+  }
+
+  // --- what is modelled until it is measured ---
+  let measured = '';
+  function measuring({ state, done, total, error }) {
+    const key = JSON.stringify([state, done, total, error]);
+    if (key === measured) return;
+    measured = key;
+    measure.replaceChildren();
+    if (state === 'offer') {
+      measure.append(
+        make('p', 'hint', 'What a computation takes for a moment is estimated here. Measured once, the sums are nearer to the truth; the model rests meanwhile.'),
+        press('Measure this computer: about a minute', () => ask('measure')),
+      );
+    } else if (state === 'running') {
+      const bar = make('div', 'bar');
+      bar.append(make('i'));
+      bar.firstElementChild.style.width = `${100 * done / (total || 1)}%`;
+      measure.append(make('p', '', 'Measuring this computer…'), bar, press('Stop', () => ask('stop_measuring')));
+    } else if (state === 'done') measure.append(make('p', 'hint', 'This computer was measured. The next load is planned with it.'));
+    else if (state === 'failed') measure.append(make('p', 'error', error));
+  }
+
+  function targets(places) {
+    where.parentElement.hidden = places.length < 2;
+    const key = JSON.stringify(places);
+    if (where.dataset.key === key) return;
+    where.dataset.key = key;
+    const kept = where.value;
+    where.replaceChildren(...places.map(({ folder, free }, n) => {
+      const option = own(make('option', '', `${folder} · ${free}`));
+      option.value = folder;
+      option.selected = kept ? folder === kept : n === 0;
+      return option;
+    }));
+  }
+
+  let last = '';
   function draw(value, act) {
     if (value.told || act) set(told, value.told);
     switching(value);
+    measuring(value.measuring);
+    targets(value.places);
+    const now = value.switch ? `${value.switch.name} ${value.switch.state}` : '';
+    if (now !== last) unfolded?.panel.again();
+    last = now;
     const nodes = value.lines.map((one) => {
       const parts = lines.get(one.name) || line(one.name);
       fill(parts, one);
@@ -149,7 +220,10 @@
 
   head.append(make('h2', '', 'Models'), press('Done', () => dialog.close()));
   const intro = make('p', 'hint', 'Downloads come from the model hub, huggingface.co, and can be stopped at any moment; they go on where they ended. Nothing else leaves this computer.');
-  body.append(change, list, make('h3', '', 'A model that is on this computer already'), folder(), room, intro);
+  const target = make('label', 'line');
+  where.setAttribute('aria-label', 'Downloads go to');
+  target.append(make('span', 'name', 'Downloads go to'), where);
+  body.append(change, measure, list, target, make('h3', '', 'A model that is on this computer already'), folder(), room, intro);
   dialog.append(head, told, body);
   dialog.addEventListener('click', (event) => { if (event.target === dialog) dialog.close(); });
   dialog.addEventListener('close', () => clearTimeout(timer));

@@ -39,6 +39,7 @@ ORDER = [
     "weighed",
     "using",
     "models_line",
+    "chores",
     "stock",
     "intake",
     "ahead",

@@ -99,7 +99,8 @@ def theme() -> gr.themes.Base:
 
 STYLES = ("app.css", "composer.css", "saw.css", "history.css", "models.css", "touch.css")  # later wins
 SCRIPTS = ("page.js", "places.js", "links.js", "seek.js", "saw.js", "sources.js", "lookup.js", "viewer.js")
-SCRIPTS += ("gauge.js", "models.js", "extraction.js", "language.js")
+SCRIPTS += ("gauge.js", "models.js", "extraction.js", "memory.js")
+SCRIPTS += ("language.js",)
 
 
 def styles() -> str:

@@ -7,12 +7,15 @@ Does not know: Gradio, how a model is fetched or loaded (stock.py), how memory i
 from __future__ import annotations
 
 import shutil
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from app.models import duration
 from app.offers import Row
+from app.places import place_of
 from app.stock import DEMO, Stock, key
+from app.ui import memory
 from mlx_backend import Machine, Transfer
 
 DOING = {
@@ -44,10 +47,17 @@ def value(stock: Stock, machine: Machine, told: str = "") -> dict[str, Any]:
             "state": switch.state,
             "share": switch.done / switch.total if switch.total else 0,
             "words": switch.words,
+            "switches": asdict(switch.switches),
+            "step": memory.step(stock, switch),
         },
+        "places": [_place(place) for place in stock.places_to_download()],
         "room": f"{_gb(_free(stock.home))} are free on the disk that models go to.",
         "told": told,
     }
+
+
+def _place(folder: Path) -> dict[str, str]:
+    return {"folder": str(folder), "free": f"{_gb(_free(folder))} free"}
 
 
 def _demo(stock: Stock) -> dict[str, Any]:
@@ -60,7 +70,7 @@ def _demo(stock: Stock) -> dict[str, Any]:
         "words": "Knows coloured shapes, short words and short clips. It comes with the app.",
         "state": "whole",
         "answers": stock.is_demo,
-        "can": [] if stock.is_demo else ["choose"],
+        "can": ["memory"] if stock.is_demo else ["choose", "memory"],
     }
 
 
@@ -87,7 +97,7 @@ def _line(stock: Stock, row: Row, machine: Machine) -> dict[str, Any]:
         "doing": _doing(transfer, stock.is_checked(name)) if transfer else _left_over(row),
         "share": _share(transfer, row),
         "error": transfer.error if transfer and transfer.state == "failed" else "",
-        "can": _can(row, state, answers, transfer),
+        "can": [*_can(row, state, answers, transfer), *_more(stock, row, state, answers)],
     }
 
 
@@ -108,6 +118,14 @@ def _can(row: Row, state: str, answers: bool, transfer: Transfer | None) -> list
         )
     fetch = ["resume" if ours else "download"] if row.published or ours else []
     return fetch + (["delete"] if ours else [])
+
+
+def _more(stock: Stock, row: Row, state: str, answers: bool) -> list[str]:
+    """What can be done with every model that can be weighed, and with a folder of somebody's own."""
+    weighed = not row.unsupported and (state == "whole" or row.published is not None)
+    listed = row.found is not None and place_of(stock.home, row.found.folder) is not None
+    theirs = row.published is None and row.found is not None and not row.found.ours
+    return [*(["memory"] if weighed else []), *(["remove"] if theirs and listed and not answers else [])]
 
 
 # --- words -----------------------------------------------------------------------------------------------
