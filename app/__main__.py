@@ -23,6 +23,7 @@ from mlx_backend import (
     Engine,
     EngineLike,
     FakeEngine,
+    Request,
     use_calibration,
 )
 
@@ -31,6 +32,7 @@ from .config import PORT, Config, default_model, find_model, kept_switches, log_
 from .extract_line import add_extract
 from .models_line import add_models
 from .plan import add_plan
+from .shelving_line import add_documents
 from .switches_line import add_switches, switched
 
 TOP = """\
@@ -41,6 +43,7 @@ GLM Chat: talk with GLM-4.5V about pictures and videos, on this computer alone.
   ./scripts/run ask "What is this?" --image a.png  one answer in the terminal
   ./scripts/run ask --help                         everything a question can carry
   ./scripts/run extract --columns "number, total (number)" invoices/*.pdf --output invoices.csv
+  ./scripts/run documents                          the library: list it, add files, see what a file reads as
   ./scripts/run models                             download a model, check it, delete it
   ./scripts/run plan                               what fits this Mac, or another
   ./scripts/run backup                             a copy of all conversations, now
@@ -112,6 +115,7 @@ def parser() -> argparse.ArgumentParser:
     _add_doctor(
         commands.add_parser("doctor", help="what works here and what does not", description=DOCTOR, **form)
     )
+    add_documents(commands, form)
     add_models(commands, form)
     add_plan(commands, form)
     return top
@@ -145,16 +149,23 @@ def _serve(options: argparse.Namespace) -> int:
 
 
 def _ask(options: argparse.Namespace) -> int:
-    from .ask import ask, ask_with
+    from .ask import ask
 
     request = request_of(options)
-    documents = [file_of(name) for name in options.document]
     config = Config(model=options.model)
     config = replace(config, switches=switched(kept_switches(config), options))
+    if options.document:
+        return _ask_with(options, request, config)
     with _engine(config) as engine:
-        if documents:
-            return ask_with(engine, request, documents, options.model, options.json, options.transcribe)
         return ask(engine, request, options.model, options.json)
+
+
+def _ask_with(options: argparse.Namespace, request: Request, config: Config) -> int:
+    from .ask import ask_with
+    from .shelving import lent  # SQLite
+
+    with lent(options.document) as documents, _engine(config) as engine:
+        return ask_with(engine, request, documents, options.model, options.json, options.transcribe)
 
 
 def _extract(options: argparse.Namespace) -> int:

@@ -99,6 +99,22 @@ def take_in(
                 store.choose_document(conversation_id, document.id, True)
 
 
+def shelve(store: Store, blobs: Blobs, file: Path, told: Told, stopped: Stopped) -> StoredDocument | None:
+    """Read a file right into the library. None: it was stopped, and nothing is kept.
+
+    Raises BadMedia for what cannot be used, and OSError where it cannot be stored.
+    """
+    if media_type(file) is None:
+        raise backend.BadMedia(file.name, "This is not a document that can be read here. Nothing was read.")
+    blob = blobs.put(file)
+    document = kept(store, blob.sha256, blobs.path(blob.sha256), file.name, told, stopped, read_file)
+    if document is not None and document.status == "failed":
+        raise backend.BadMedia(file.name, " ".join(document.problems))
+    if document is not None:
+        store.shelve_document(document.id, True)
+    return document
+
+
 def kept(
     store: Store, sha256: str, file: Path, name: str, told: Told, stopped: Stopped, reads: Reads
 ) -> StoredDocument | None:

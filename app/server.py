@@ -35,6 +35,7 @@ from app.blobs import Blobs
 from app.config import Config
 from app.controls import Controls
 from app.jobs import Jobs
+from app.lending import Lending
 from app.migrations import DatabaseTooNew
 from app.security import LINK_PATH, Guard, Keys
 from app.shelves import Shelves
@@ -172,6 +173,7 @@ def build(config: Config, jobs: Jobs, port: int, keys: Keys, controls: Controls)
     app.include_router(exchange.router(kept.store, kept.blobs, config.home / "exchange"))
     app.include_router(controls.router())
     app.include_router(Viewer(jobs.shelves).router())
+    app.include_router(Lending(jobs, config.home / "exchange").router())
     _mount_window(app, config, jobs, port, lambda: controls.stock.is_demo)
     app.add_middleware(JoinAfterClose)
     app.add_middleware(exchange.BoundedUploads, folder=config.uploads)

@@ -61,6 +61,8 @@ ORDER += [
     "lending",
     "controls",
     "server",
+    "shelving_line",
+    "shelving",
     "ask_line",
     "ask",
     "extract_line",

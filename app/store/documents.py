@@ -204,6 +204,20 @@ class Documents(Database):
         with self._lock, self._db.atomic():
             self._db.execute(sql, [int(active), conversation_id, document_id])
 
+    def release_document(self, conversation_id: str, document_id: int) -> None:
+        """Take a document out of a conversation; one that nothing else has goes."""
+        sql = "delete from conversation_documents where conversation_id = ? and document_id = ?"
+        with self._lock, self._db.atomic():
+            self._db.execute(sql, [conversation_id, document_id])
+            self._db.execute(ORPHANS)
+
+    def readers_of(self, document_id: int) -> tuple[str, ...]:
+        """The titles of the conversations that have a document, the newest first; none of the trash."""
+        sql = """select title from conversations join conversation_documents on conversation_id = id
+            where document_id = ? and trashed_at is null order by updated_at desc"""
+        with self._lock:
+            return tuple(str(title) for (title,) in self._db.execute(sql, [document_id]))
+
     def shelve_document(self, document_id: int, in_library: bool) -> None:
         """Into the library, or out of it; out of it, a document that no conversation has goes."""
         with self._lock, self._db.atomic():

@@ -31,10 +31,11 @@ BUSY: dict[str, Any] = {"submit_btn": False, "stop_btn": True}
 # The page's address follows the conversation, so that a reload and a second tab find it; so does the meter.
 ADDRESS = """(list) => { const url = new URL(location), id = list && list.active;
   id ? url.searchParams.set('c', id) : url.searchParams.delete('c'); history.replaceState(null, '', url);
-  window.glmchat.measure?.(); }"""
+  window.glmchat.here = list && list.here; window.glmchat.measure?.(); window.glmchat.reads?.(); }"""
 # Until the page has heard which conversation it shows, it offers no cards: a click would be painted over.
 LOADED = "() => { document.documentElement.classList.add('loaded'); }"
 ATTACHED = "(value) => { window.glmchat.attached(value); }"
+READS = "() => { window.glmchat.reads?.(); }"  # documents that a question brought are the chat's by now
 MEASURE = "() => { window.glmchat.measure(); }"
 # How each video is looked at is typed beside the composer's value: it joins it on the way out.
 LOOKS = "(box, conversation, thinking, _) => [box, conversation, thinking, window.glmchat.looks()]"
@@ -294,6 +295,7 @@ def wire(page: Page, handlers: Handlers) -> None:
             if event is not acted:
                 followed = event.success(handlers.follow, page.conversation, last_turn[:2], **QUIET)
                 ended = followed.success(handlers.ended, page.conversation, last_turn, **QUIET)
+                ended.then(None, None, None, js=READS)
                 ended.then(handlers.named, page.conversation, [page.conversations, page.title], **QUIET)
         loaded.then(None, None, None, js=LOADED)
         _wire_composer(page, handlers)

@@ -98,9 +98,9 @@ def theme() -> gr.themes.Base:
 
 
 STYLES = ("app.css", "composer.css", "saw.css", "history.css", "models.css", "touch.css")  # later wins
-SCRIPTS = ("page.js", "places.js", "links.js", "seek.js", "saw.js", "sources.js", "lookup.js", "viewer.js")
-SCRIPTS += ("gauge.js", "models.js", "extraction.js", "memory.js")
-SCRIPTS += ("language.js",)
+SCRIPTS: tuple[str, ...] = ("page.js", "places.js", "links.js", "seek.js", "saw.js", "sources.js")
+SCRIPTS += ("lookup.js", "viewer.js", "gauge.js", "models.js", "extraction.js", "shelf.js")
+SCRIPTS += ("memory.js", "language.js")
 
 
 def styles() -> str:
@@ -113,7 +113,8 @@ def head() -> str:
     scripts += [(ASSETS / name).read_text(encoding="utf-8") for name in SCRIPTS]
     # as they are: Gradio keeps rules under @media to its own frame, in which menus and the viewer do not lie
     plain = [
-        (ASSETS / name).read_text(encoding="utf-8") for name in ("viewer.css", "extraction.css", "touch.css")
+        (ASSETS / name).read_text(encoding="utf-8")
+        for name in ("viewer.css", "extraction.css", "shelf.css", "touch.css")
     ]
     marked = [f"<style>{style}</style>" for style in plain]
     return "".join((*marked, *(f"<script>{script}</script>" for script in scripts)))
@@ -147,6 +148,7 @@ def build() -> Page:
             with gr.Column(elem_id="foot"):
                 notice = Drawn("<p role='alert'></p>", "words.js", "", elem_id="notice")
                 gr.HTML(_DEMO, elem_id="demo-model", apply_default_css=False, js_on_load=None)
+                gr.HTML(_READS, elem_id="reads", apply_default_css=False, js_on_load=None)
                 with gr.Column(elem_id="composer"):
                     attached = Drawn(_ATTACHED, "composer.js", {}, elem_id="attached")
                     box, thinking = _box(), _thinking()
@@ -220,6 +222,7 @@ _TOP = (
     "<h1></h1>"
     "<button class='model-name' data-do='models' aria-haspopup='dialog' title='Models'><span></span></button>"
     "<button class='icon' data-do='tables' aria-label='Tables from files' title='Tables from files'></button>"
+    "<button class='icon' data-do='documents' aria-label='Documents' title='Documents'></button>"
     "<button class='icon' data-do='theme' aria-label='Light or dark' title='Light or dark'></button>"
     "<button class='icon' data-do='settings' aria-label='Settings' title='Settings'></button>"
 )
@@ -248,6 +251,10 @@ _ATTACHED = (
     "<button type='button' class='options-button' aria-label='Options' aria-haspopup='dialog' "
     "aria-expanded='false' title='Picture detail, thinking budget, frames of a video'></button>"
     "<div class='options' popover role='dialog' aria-label='Options'></div>"
+)
+_READS = (
+    "<button type='button' class='reads' data-do='documents' aria-haspopup='dialog' hidden>"
+    "<span>Reads:</span><b translate='no'></b></button>"
 )
 _METER = "<div class='meter'><i></i><p></p></div>"
 _FINE = "<p>Answers are made on this computer alone. Check the important ones.</p>"

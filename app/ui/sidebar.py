@@ -22,8 +22,9 @@ SEARCH_LIMIT = 200  # characters of what is looked for
 
 
 class Sidebar:
-    """One per app. A value: {items, older, count, active, temporary, folders, trash, trashed, rescued}, and
-    what an action or a search adds: {undo}, {asked, found, found_at}; see conversations.js."""
+    """One per app. A value: {items, older, count, active: of the marked line, here: of the conversation on
+    the page, temporary ones too, temporary, folders, trash, trashed, rescued}, and what an action or a search
+    adds: {undo}, {asked, found, found_at}; see conversations.js."""
 
     def __init__(self, shelves: Shelves) -> None:
         self._shelves, self._store = shelves, shelves.kept.store
@@ -40,6 +41,7 @@ class Sidebar:
             "older": _lines([one for one in (*older, here) if one and one.trashed_at is None]),
             "count": self._store.count(),
             "active": None if temporary else active,
+            "here": active,
             "temporary": temporary,
             "folders": list(self._store.folders()),
             "trash": [{"id": one.id, "title": one.title} for one in trash[:NEWEST]],
