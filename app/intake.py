@@ -151,7 +151,9 @@ def _kept_now(
     found = store.document(sha256, READER)
     if found is not None and found.status != "reading":
         return found
-    blob = StoredBlob(sha256, store.media_type(sha256) or "", file.stat().st_size if file.exists() else 0)
+    blob = StoredBlob(
+        sha256, store.media_type(sha256) or DOCUMENT, file.stat().st_size if file.exists() else 0
+    )
     document_id = store.begin_document(blob, READER, name, "text")
     try:
         read = reads(sha256, file, name, lambda done, total: told(name, done, total), stopped)

@@ -20,8 +20,3 @@ def test_a_quotation_comes_in_unchecked() -> None:
 )
 def test_one_that_is_none_comes_in_as_words(data: dict) -> None:
     assert _part({"type": "citation", "text": "so", "data": data}) == Part("text", "so")
-
-
-def test_a_document_is_told_and_left_out() -> None:
-    came = _part({"type": "document", "sha256": "ab" * 32, "data": {"name": "Lease.pdf"}})
-    assert isinstance(came, Part) and came.type == "text" and "Lease.pdf" in came.text

@@ -8,6 +8,7 @@ import re
 import threading
 import zipfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from app.store import Node, Part, StoredBlob, Tree
+from app import intake
+from app.documents.pages import Document, Page
+from app.store import Held, Node, Part, StoredBlob, Tree
 from app.transfer import BadExport, BadImport, export_archive, export_markdown, import_file
+from app.transfer.lent import believed
 from app.transfer.loose import file_name, seconds
 from app.transfer.markdown import contained, page
 from app.transfer.media import media_type
@@ -176,6 +180,41 @@ PARTS = st.builds(Part, st.sampled_from(["text", "reasoning", "box", "error"]), 
 )
 
 
+BOOKS = {"Boats.md": ("A keel keeps a boat upright.", "Sails are of hemp."), "Dues.md": ("Ships pay.",)}
+QUOTED = ["A keel keeps a boat", "Sails are of hemp.", "ships  pay", "Nobody said this anywhere"]
+
+
+def read_in(home: Home, folder: Path) -> tuple[list[Held], list[int]]:
+    """Both books, as if they had been read there."""
+    held, numbers = [], []
+    for title, pages in BOOKS.items():
+        (folder / "book").write_text("\n\n".join(pages), "utf-8")
+        blob = home.blobs.put(folder / "book")
+        stored = StoredBlob(blob.sha256, intake.DOCUMENT, blob.bytes)
+        numbers.append(home.store.begin_document(stored, intake.READER, title, "markdown"))
+        made = tuple(Page(n, f"page {n}", text) for n, text in enumerate(pages, 1))
+        home.store.finish_document(numbers[-1], Document("markdown", title, made, total=len(made)), [])
+        held.append(Held(blob.sha256, title))
+    return held, numbers
+
+
+@st.composite
+def evidences(draw: st.DrawFn) -> dict[str, Any]:
+    """What a question may have brought of the two books."""
+    places = draw(st.lists(st.sampled_from([(0, 1), (0, 2), (1, 1)]), max_size=3, unique=True))
+    if not places:
+        return {}
+    reading = [{"document": 0, "title": "Boats.md", "read": 1, "total": 2}]
+    found = {"places": [[n, *place, 0, 1] for n, place in enumerate(places, 1)], "found": draw(st.booleans())}
+    return found | {"reading": reading} | ({"outlined": [0]} if draw(st.booleans()) else {})
+
+
+CITED = st.builds(
+    lambda n, words: Part("citation", f'[[{n}|"{words}"]]', None, {"number": n, "words": words}),
+    st.integers(1, 4), st.sampled_from(QUOTED),
+)  # fmt: skip
+
+
 @st.composite
 def trees(draw: st.DrawFn) -> Tree:
     """Any shape of questions and answers that the app could have written."""
@@ -189,7 +228,8 @@ def trees(draw: st.DrawFn) -> Tree:
             status = draw(st.sampled_from(["complete", "interrupted", "error"])) if turn % 2 else "complete"
             if role == "user":
                 status = "complete"
-            parts = tuple(draw(st.lists(PARTS, min_size=role == "user", max_size=3)))
+            said = PARTS if role == "user" else PARTS | CITED
+            parts = tuple(draw(st.lists(said, min_size=role == "user", max_size=3)))
             made.append({"parent": parent, "role": role, "status": status, "parts": parts, "at": time})
             shape.setdefault(len(made) - 1, [])
     for n in range(0, len(made), 2):
@@ -210,6 +250,7 @@ def trees(draw: st.DrawFn) -> Tree:
             draw(st.dictionaries(st.sampled_from(["thinking"]), st.booleans())) if n % 2 else {},
             draw(st.none() | st.sampled_from(["stop", "length"])) if n % 2 else None,
             draw(st.dictionaries(st.sampled_from(["output_tokens"]), st.integers(0, 9))) if n % 2 else {},
+            {} if n % 2 else draw(evidences()),
         )
         for n in order
     )
@@ -224,8 +265,11 @@ def trees(draw: st.DrawFn) -> Tree:
 def test_random_trees_come_back(made: list[Tree], tmp_path_factory: pytest.TempPathFactory) -> None:
     folder = tmp_path_factory.mktemp("trees")
     here, there = home(folder / "here"), home(folder / "there")
+    held, numbers = read_in(here, folder)
+    read_in(there, folder)
+    made = [believed(here.store, replace(tree, documents=tuple(held)), numbers) for tree in made]
     for tree in made:
-        assert here.store.whole(here.store.plant(tree)) == tree
+        assert here.store.whole(here.store.plant(tree, (), numbers)) == tree
     export_archive(here.store, here.blobs, folder / "all.zip")
     result = there.take(folder / "all.zip")
     assert result.skipped == ()

@@ -14,6 +14,7 @@ from app.store.database import IN_MEMORY
 from app.store.documents import Documents, FoundChunk, StoredDocument
 from app.store.extractions import ExtractionFile, Extractions, StoredExtraction
 from app.store.garbage import UNUSED_DAYS, Garbage
+from app.store.held import Held
 from app.store.history import TRASH_DAYS, History
 from app.store.rescue import Rescued, rescue
 from app.store.search import Searching
@@ -55,7 +56,8 @@ class Store(Turns, History, Searching, Whole, Documents, Extractions, Garbage):
 
 __all__ = [
     "CUT", "IN_MEMORY", "TRASH_DAYS", "UNUSED_DAYS", "Backup", "BackupFailed", "Begun", "Conversation",
-    "DiskTrouble", "ExtractionFile", "Found", "FoundChunk", "Message", "Node", "Part", "PartType", "Rescued",
-    "Status", "StillAnswering", "Store", "StoredBlob", "StoredDocument", "StoredExtraction", "Tree",
-    "UnknownConversation", "UnknownMessage", "back_up", "backups", "daily", "rescue", "restore", "ulid",
+    "DiskTrouble", "ExtractionFile", "Found", "FoundChunk", "Held", "Message", "Node", "Part", "PartType",
+    "Rescued", "Status", "StillAnswering", "Store", "StoredBlob", "StoredDocument", "StoredExtraction",
+    "Tree", "UnknownConversation", "UnknownMessage", "back_up", "backups", "daily", "rescue", "restore",
+    "ulid",
 ]  # fmt: skip

@@ -1,6 +1,6 @@
 """Whole conversations, every branch of them: read at once for an export, written at once by an import.
 
-Knows: the message tree with its parts, turns and times, and how one is planted under new ids.
+Knows: the message tree with its parts, turns, times and evidence, and how one is planted under new ids.
 Does not know: file formats, where media files lie, what the window shows.
 """
 
@@ -15,6 +15,7 @@ from typing import Any, Literal
 from app.store.costs import COLUMNS, columns
 from app.store.costs import stats as stats_of
 from app.store.database import Database
+from app.store.held import Held, cited, renamed
 from app.store.search import index_message, index_title
 from app.store.values import Part, Status, StoredBlob, ulid
 
@@ -22,7 +23,8 @@ from app.store.values import Part, Status, StoredBlob, ulid
 @dataclass(frozen=True)
 class Node:
     """A message of a tree. parent: place of the message it follows among the tree's nodes, always before its
-    own; None: it begins the conversation. created_at: seconds since 1970. The rest is as in Message.
+    own; None: it begins the conversation. created_at: seconds since 1970. The rest is as in Message, but
+    evidence and citations name a document by its place among the tree's.
     """
 
     parent: int | None
@@ -33,6 +35,7 @@ class Node:
     options: Mapping[str, Any] = field(default_factory=dict)
     reason: str | None = None
     stats: Mapping[str, Any] = field(default_factory=dict)
+    evidence: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,7 @@ class Tree:
     """A conversation with all that was ever said in it. Without ids: equal content is equal.
 
     nodes: each branch to its end before the next one begins, of siblings the oldest first.
-    head: place of the leaf that is looked at.
+    head: place of the leaf that is looked at. documents: what it reads, in the order in which it came.
     """
 
     title: str
@@ -50,6 +53,7 @@ class Tree:
     nodes: tuple[Node, ...]
     pinned: bool = False
     folder: str | None = None
+    documents: tuple[Held, ...] = ()
 
 
 class Whole(Database):
@@ -76,26 +80,33 @@ class Whole(Database):
         with self._lock:
             about = next(self._db.query(_ABOUT, [conversation_id]), None)
             rows = list(self._db.query(_MESSAGES, [conversation_id]))
+            documents, places = self._held(conversation_id)
             parts: dict[str, list[Part]] = {}
             for row in self._db.query(_PARTS, [conversation_id]):
                 part = Part(row["type"], row["text"] or "", row["sha256"], json.loads(row["data"]))
-                parts.setdefault(row["message_id"], []).append(part)
+                parts.setdefault(row["message_id"], []).append(cited(part, places))
         if about is None or not rows:
             return None
         rows = _branch_by_branch(rows)
         place = {row["id"]: n for n, row in enumerate(rows)}
-        nodes = tuple(_node(row, place.get(row["parent_id"]), parts.get(row["id"], ())) for row in rows)
+        nodes = tuple(
+            _node(row, place.get(row["parent_id"]), parts.get(row["id"], ()), places) for row in rows
+        )
         head = place.get(about.pop("head_id"), len(nodes) - 1)
-        return Tree(**{**about, "pinned": bool(about["pinned"])}, head=head, nodes=nodes)
+        return Tree(**{**about, "pinned": bool(about["pinned"])}, head=head, nodes=nodes, documents=documents)
 
-    def plant(self, tree: Tree, blobs: Iterable[StoredBlob] = ()) -> str:
+    def plant(
+        self, tree: Tree, blobs: Iterable[StoredBlob] = (), documents: Sequence[int | None] = ()
+    ) -> str:
         """Write a whole conversation under new ids, findable by search, all or nothing. Returns its id.
 
-        blobs: the files its parts name; they lie in their place already. A `streaming` answer is written as
+        blobs: the files its parts name; they lie in their place already. documents: for each of the tree's
+        the one that is read here; None, and where it ends: it is not here. A `streaming` answer is written as
         `interrupted`: nobody is answering it here.
         """
+        names = {place: one for place, one in enumerate(documents) if one is not None}
         now = time.time()
-        names = sorted(ulid(now) for _ in tree.nodes)  # siblings of one instant are told apart by their ids
+        ids = sorted(ulid(now) for _ in tree.nodes)  # siblings of one instant are told apart by their ids
         with self._lock, self._db.atomic():
             for blob in blobs:
                 sql = (
@@ -103,11 +114,12 @@ class Whole(Database):
                 )
                 self._db.execute(sql, [blob.sha256, blob.media_type, blob.bytes, now])
             conversation = self._plant_conversation(tree, ulid(now))
-            for name, node in zip(names, tree.nodes, strict=True):
-                above = None if node.parent is None else names[node.parent]
-                self._plant_message(conversation, name, above, node)
+            for name, node in zip(ids, tree.nodes, strict=True):
+                above = None if node.parent is None else ids[node.parent]
+                self._plant_message(conversation, name, above, node, names)
+            self._plant_documents(conversation, tree, names)
             sql = "update conversations set head_id = ? where id = ?"
-            self._db.execute(sql, [names[tree.head], conversation])
+            self._db.execute(sql, [ids[tree.head], conversation])
         return conversation
 
     # --- inside a transaction, lock held ---------------------------------------------------------------
@@ -124,7 +136,17 @@ class Whole(Database):
         index_title(self._db, conversation, tree.title)
         return conversation
 
-    def _plant_message(self, conversation: str, name: str, above: str | None, node: Node) -> None:
+    def _plant_documents(self, conversation: str, tree: Tree, names: Mapping[int, int]) -> None:
+        now = time.time()
+        for place, document in names.items():
+            sql = """insert or ignore into conversation_documents
+                (conversation_id, document_id, active, added_at) values (?, ?, ?, ?)"""
+            active = int(tree.documents[place].active)
+            self._db.execute(sql, [conversation, document, active, now + place / 1e6])  # in their order
+
+    def _plant_message(
+        self, conversation: str, name: str, above: str | None, node: Node, names: Mapping[int, int]
+    ) -> None:
         status = "interrupted" if node.status == "streaming" else node.status
         sql = """insert into messages (id, conversation_id, parent_id, role, status, created_at)
             values (?, ?, ?, ?, ?, ?)"""
@@ -132,21 +154,41 @@ class Whole(Database):
         sql = """insert into parts (message_id, position, type, text, sha256, data)
             values (?, ?, ?, ?, ?, ?)"""
         for n, part in enumerate(node.parts):
-            row = [name, n, part.type, part.text, part.sha256, json.dumps(dict(part.data))]
-            self._db.execute(sql, row)
+            data = json.dumps(dict(cited(part, names).data))
+            self._db.execute(sql, [name, n, part.type, part.text, part.sha256, data])
         if node.role == "assistant":
             sql = f"""insert into turns (message_id, options, finish_reason, {", ".join(COLUMNS)})
                 values (?, ?, ?, {", ".join("?" for _ in COLUMNS)})"""
             cost = columns(node.stats)
             told = [name, json.dumps(dict(node.options)), node.reason]
             self._db.execute(sql, [*told, *map(cost.get, COLUMNS)])
+        if evidence := renamed(node.evidence, names):
+            sql = "insert into evidence (message_id, data) values (?, ?)"
+            self._db.execute(sql, [name, json.dumps(evidence)])
         index_message(self._db, conversation, name)
 
+    def _held(self, conversation: str) -> tuple[tuple[Held, ...], dict[int, int]]:
+        """Its documents, and the place of each number; two readings of one file are one document."""
+        held: dict[str, Held] = {}
+        order: list[str] = []
+        places: dict[int, int] = {}
+        for row in self._db.query(_DOCUMENTS, [conversation]):
+            if row["sha256"] not in held:
+                order.append(row["sha256"])
+            before = held.get(row["sha256"])
+            active = bool(row["active"]) or (before is not None and before.active)
+            held[row["sha256"]] = Held(row["sha256"], row["title"], active)
+            places[row["id"]] = order.index(row["sha256"])
+        return tuple(held[one] for one in order), places
 
+
+_DOCUMENTS = """select id, sha256, title, active from documents
+    join conversation_documents on document_id = id where conversation_id = ? order by added_at, id"""
 _ABOUT = """select title, head_id, c.created_at, updated_at, pinned, folders.name as folder
     from conversations c left join folders on folders.id = folder_id where c.id = ?"""
 _MESSAGES = f"""select m.id, parent_id, role, status, m.created_at, options, finish_reason,
-    {", ".join(COLUMNS)} from messages m left join turns on message_id = m.id
+    evidence.data as evidence, {", ".join(COLUMNS)} from messages m
+    left join turns on turns.message_id = m.id left join evidence on evidence.message_id = m.id
     where conversation_id = ? order by m.created_at, m.id"""
 _PARTS = """select message_id, type, text, sha256, data from parts join messages m on m.id = message_id
     where conversation_id = ? order by message_id, position"""
@@ -165,7 +207,9 @@ def _branch_by_branch(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     return found
 
 
-def _node(row: Mapping[str, Any], parent: int | None, parts: Iterable[Part]) -> Node:
+def _node(
+    row: Mapping[str, Any], parent: int | None, parts: Iterable[Part], places: Mapping[int, int]
+) -> Node:
     options = json.loads(row["options"]) if row["options"] else {}
     return Node(
         parent,
@@ -176,4 +220,5 @@ def _node(row: Mapping[str, Any], parent: int | None, parts: Iterable[Part]) -> 
         options,
         row["finish_reason"],
         stats_of(row),
+        renamed(json.loads(row["evidence"]), places) if row["evidence"] else {},
     )

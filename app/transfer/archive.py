@@ -4,12 +4,14 @@ Knows: the format, its version, and what a part or a number may be to be taken o
 Does not know: the zip around it, where media lie, the database.
 
     {"format": "glm-chat", "version": 1, "conversations": [{"title", "created_at", "updated_at", "pinned",
-     "folder", "head", "messages": [{"parent", "role", "status", "created_at", "parts", "options", "reason",
-     "stats"}]}]}
+     "folder", "head", "documents": [{"sha256", "title", "active"}], "messages": [{"parent", "role", "status",
+     "created_at", "parts", "options", "reason", "stats", "evidence"}]}]}
 
 Times are seconds since 1970. `parent` and `head` are places in `messages`; a parent stands before its
-children, null begins a conversation. A part is {"type", "text", "sha256", "data"}; a picture's or video's
-bytes lie beside the JSON as media/<sha256>.<ending>. What is empty is left out.
+children, null begins a conversation. A part is {"type", "text", "sha256", "data"}; the bytes of a picture,
+video or document lie beside the JSON as media/<sha256>.<ending>. What is empty is left out. Evidence is as in
+app/library.py, but a document is its place in `documents`. What was read of a document is not told: it is
+read again, and what the model wrote down of scanned pages is not taken from a stranger.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ from app.look import look
 from app.store import Node, Part, PartType, Tree
 from app.store.costs import SAW, STATS
 from app.store.values import ENDED
+from app.transfer import evidence
 from app.transfer.loose import (
     BadImport,
     Broken,
@@ -64,6 +67,8 @@ def told(tree: Tree) -> str:
     """One conversation as JSON on one line. An answer that is still arriving is `interrupted` in it."""
     about = {"title": tree.title, "created_at": tree.created_at, "updated_at": tree.updated_at}
     about |= _filled({"pinned": tree.pinned, "folder": tree.folder})
+    if tree.documents or any(part.type == "document" for node in tree.nodes for part in node.parts):
+        about["documents"] = [asdict(held) for held in tree.documents]
     whole = {**about, "head": tree.head, "messages": [_message(node) for node in tree.nodes]}
     return storable(json.dumps(whole, ensure_ascii=False))
 
@@ -73,6 +78,7 @@ def _message(node: Node) -> dict[str, Any]:
     told = {"parent": node.parent, "role": node.role, "status": status, "created_at": node.created_at}
     parts = [_filled(asdict(part)) for part in node.parts]
     rest = {"parts": parts, "options": dict(node.options), "reason": node.reason, "stats": dict(node.stats)}
+    rest["evidence"] = dict(node.evidence)
     return told | _filled(rest)
 
 
@@ -106,14 +112,16 @@ def read(value: dict[str, Any]) -> Chat:
     if not isinstance(messages, list):
         raise Broken("it has no list of messages.")
     head = value.get("head")
+    said = tuple(_said(n, message) for n, message in enumerate(messages))
     return Chat(
         one_line(value.get("title")),
-        tuple(_said(n, message) for n, message in enumerate(messages)),
+        said,
         str(head) if isinstance(head, int) else None,
         seconds(value.get("created_at")),
         seconds(value.get("updated_at")),
         value.get("pinned") is True,
         one_line(value.get("folder")) or None,
+        documents=evidence.held(value["documents"]) if "documents" in value else evidence.attached(said),
     )
 
 
@@ -132,6 +140,7 @@ def _said(place: int, message: Any) -> Said:
         _object(message.get("options")),
         words(reason)[:100] if isinstance(reason, str) else None,
         _stats(message.get("stats")),
+        evidence.read(message.get("evidence")) if message["role"] == "user" else {},
     )
 
 
@@ -139,12 +148,10 @@ def _part(part: dict[str, Any]) -> Part | File:
     kind, sha256, data = part.get("type"), part.get("sha256"), _data(part.get("data"))
     if not isinstance(kind, str) or kind not in get_args(PartType):
         return note(kind if isinstance(kind, str) else "")
-    if kind in ("image", "video"):
-        if not isinstance(sha256, str) or len(sha256) != 64 or set(sha256) - set("0123456789abcdef"):
+    if kind in ("image", "video", "document"):
+        if not evidence.is_sha256(sha256):
             return note(str(data.get("name") or kind))
-        return File(sha256, sha256, data)
-    if kind == "document":  # an export holds none: what was read of it stays where it was
-        return note(str(data.get("name") or kind))
+        return File(str(sha256), str(sha256), data, kind == "document")
     if kind == "citation":
         return _citation(words(part.get("text")), data)
     return Part(cast(PartType, kind), words(part.get("text")), None, data)

@@ -47,7 +47,8 @@ def grow(chat: Chat, settle: Settle) -> Tree:
     created = chat.created_at if chat.created_at is not None else nodes[0].created_at
     updated = chat.updated_at if chat.updated_at is not None else max(node.created_at for node in nodes)
     title = chat.title or UNTITLED
-    return Tree(title, created, updated, _leaf(nodes, start), nodes, chat.pinned, chat.folder)
+    head = _leaf(nodes, start)
+    return Tree(title, created, updated, head, nodes, chat.pinned, chat.folder, chat.documents)
 
 
 def _speaking(said: dict[str, Said]) -> dict[str, str | None]:
@@ -146,7 +147,9 @@ class _Growing:
         settled = tuple(self._settle(part) if isinstance(part, File) else part for part in parts)
         assert one.role is not None
         self.nodes.append(
-            Node(above, one.role, one.status, settled, since, one.options, one.reason, one.stats)
+            Node(
+                above, one.role, one.status, settled, since, one.options, one.reason, one.stats, one.evidence
+            )
         )
         place = self.place[one.id] = len(self.nodes) - 1
         if one.role == "user" and not self.below.get(one.id):

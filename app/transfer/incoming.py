@@ -17,14 +17,16 @@ import logging
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from app import intake
 from app.blobs import Blobs
-from app.store import DiskTrouble, Part, Store, StoredBlob, Tree
+from app.store import DiskTrouble, Held, Part, Store, StoredBlob, Tree
 from app.transfer import archive, chatgpt, claude
 from app.transfer.grow import grow
+from app.transfer.lent import believed, read_again
 from app.transfer.loose import BadImport, Broken, Chat, File, Watch, file_name, note, one_line
 from app.transfer.media import EXTENSIONS, extension, media_type
 from app.transfer.source import Limits, Source
@@ -45,8 +47,8 @@ ASSET_NAMES = "conversation_asset_file_names.json"  # in ChatGPT's newer exports
 class Imported:
     """What came of an import. skipped: a sentence for each conversation or document that could not be read.
 
-    files: pictures and videos that could not be taken over; a note stands in their place. stopped: before the
-    end, by the person; what had been imported by then is kept.
+    files: pictures, videos and documents that could not be taken over; a note stands in their place.
+    stopped: before the end, by the person; what had been imported by then is kept.
     """
 
     conversations: int = 0
@@ -182,7 +184,11 @@ class _Importing:
         if self._there.holds(tree):
             self._already += 1
             return
-        self._store.plant(tree, self._media.of(tree))
+        documents = [self._media.document(held, self._cancel.is_set) for held in tree.documents]
+        if self._cancel.is_set() and None in documents:
+            return  # in the middle of a document
+        tree = believed(self._store, tree, documents)
+        self._store.plant(tree, self._media.of(tree), documents)
         self._there.add(tree)
         self._conversations += 1
         self._files += self._media.left_out
@@ -196,11 +202,18 @@ def marks(tree: Tree) -> tuple[bytes, ...]:
     made: list[bytes] = []
     for node in tree.nodes:
         above = made[node.parent] if node.parent is not None else b""
-        said = [node.role, node.created_at, [asdict(part) for part in node.parts]]
+        said = [node.role, node.created_at, [asdict(_plain(part)) for part in node.parts]]
         digest = hashlib.blake2b(above, digest_size=16)
         digest.update(json.dumps(said, sort_keys=True).encode())
         made.append(digest.digest())
     return tuple(made)
+
+
+def _plain(part: Part) -> Part:
+    """A part without what was found out about it here."""
+    if part.type != "citation":
+        return part
+    return replace(part, data={name: part.data.get(name) for name in ("number", "words")})
 
 
 class _There:
@@ -240,19 +253,36 @@ class _Media:
 
     def settle(self, file: File) -> Part:
         """The part of a file that is in its place; a note in its stead where that cannot be."""
-        if file.key not in self._put:
-            self._put[file.key] = self._store_away(file)
-        found = self._put[file.key]
+        found = self._found(file)
         if isinstance(found, str):
             self.left_out += 1
             return note(f"{file.name}, {found}")
         blob, name = found
         self._stored[blob.sha256] = blob
+        if file.document:
+            return Part(
+                "document", "", blob.sha256, {"name": name, "media_type": blob.media_type, **file.data}
+            )
         kind = blob.media_type.split("/")[0]
         data = {"name": name, "media_type": blob.media_type, **file.data}
         if not str(data["media_type"]).startswith(kind):
             data["media_type"] = blob.media_type
         return Part("image" if kind == "image" else "video", "", blob.sha256, data)
+
+    def document(self, held: Held, stopped: Callable[[], bool]) -> int | None:
+        """A document's number, read now if it was not before; None: it is not there or cannot be read."""
+        if not held.sha256:
+            return None
+        found = self._found(File(held.sha256, held.sha256, {"name": held.title}, document=True))
+        if isinstance(found, str):
+            return None
+        return read_again(self._store, self._blobs, held, stopped)
+
+    def _found(self, file: File) -> tuple[StoredBlob, str] | str:
+        key = f"document {file.key}" if file.document else file.key
+        if key not in self._put:
+            self._put[key] = self._store_away(file)
+        return self._put[key]
 
     def of(self, tree: Tree) -> Iterator[StoredBlob]:
         shas = {part.sha256 for node in tree.nodes for part in node.parts if part.sha256}
@@ -268,13 +298,16 @@ class _Media:
                 head, sha256 = self._source.copy(entry, out)
         except BadImport as error:
             return str(error)
-        kind = media_type(head)
+        kind = intake.media_type(temporary) if file.document else media_type(head)
+        if kind is None and file.document:
+            return "which is not a document that can be read"
         if kind is None:
             return "which is neither a picture nor a video that can be shown"
         if file.sha256 not in (None, sha256):
             return "whose content is not what the export says it is"
         blob = self._blobs.put(temporary)
-        return StoredBlob(blob.sha256, kind, blob.bytes), self._name(entry, kind)
+        name = file.name if file.document else self._name(entry, kind)
+        return StoredBlob(blob.sha256, kind, blob.bytes), name
 
     def _at_home(self, file: File) -> tuple[StoredBlob, str] | None:
         """A JSON without its zip may still name what is here."""

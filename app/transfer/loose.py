@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from app.store import Part, Status
+from app.store import Held, Part, Status
 
 MAX_TEXT = 5_000_000  # characters of one part; a long novel has two million
 MAX_NAME = 200  # characters of a title or a folder's name
@@ -36,13 +36,14 @@ class Broken(Exception):
 
 @dataclass(frozen=True)
 class File:
-    """A picture or video that should lie in the export. key: what the export calls it; sha256: what its
-    content must be, None where the export does not say. data: as in Part, its name included.
+    """A picture, video or document that should lie in the export. key: what the export calls it; sha256: what
+    its content must be, None where the export does not say. data: as in Part, its name included.
     """
 
     key: str
     sha256: str | None = None
     data: Mapping[str, Any] = field(default_factory=dict)
+    document: bool = False
 
     @property
     def name(self) -> str:
@@ -62,6 +63,7 @@ class Said:
     options: Mapping[str, Any] = field(default_factory=dict)
     reason: str | None = None
     stats: Mapping[str, Any] = field(default_factory=dict)
+    evidence: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,7 @@ class Chat:
     """A conversation. head: id of the message that was looked at last. Times None: the file does not say.
 
     pieces: whether its messages come in pieces, so that neighbouring texts are set apart by a blank line.
+    documents: what it reads; the places of evidence count these.
     """
 
     title: str
@@ -79,6 +82,7 @@ class Chat:
     pinned: bool = False
     folder: str | None = None
     pieces: bool = False
+    documents: tuple[Held, ...] = ()
 
 
 def words(value: Any) -> str:

@@ -24,6 +24,8 @@ from app.transfer.markdown import page, visible
 from app.transfer.media import extension
 from app.transfer.names import Names
 
+DOCUMENTS = (".pdf", ".docx", ".pptx", ".xlsx", ".csv", ".epub", ".html", ".md", ".txt")
+
 
 class BadExport(Exception):
     """The export could not be written; there is no file. Its text is for the person at the screen."""
@@ -31,7 +33,7 @@ class BadExport(Exception):
 
 @dataclass(frozen=True)
 class Exported:
-    """What was written. files: pictures and videos in it; missing: those whose stored copy is gone.
+    """What was written. files: pictures, videos and documents in it; missing: those whose copy is gone.
 
     stopped: by the person, and then there is no file.
     """
@@ -66,7 +68,7 @@ def export_markdown(
         for tree in out.trees(store, conversations):
             for sha256, called in _files(tree, visible_only=True):
                 if sha256 not in names and blobs.path(sha256).exists():
-                    ending = extension(store.media_type(sha256))
+                    ending = _ending(store, sha256, called)
                     names[sha256] = media.give(Path(called).stem, "file", ending)
                 elif sha256 not in names:
                     out.missing.add(sha256)
@@ -90,17 +92,18 @@ def export_archive(
     As export_markdown otherwise. The trash, settings and the search index are not in it.
     """
     with _writing(target, progress, cancel) as out:
-        wanted: dict[str, None] = {}
+        wanted: dict[str, str] = {}
         with out.zip.open("conversations.json", "w", force_zip64=True) as told:
             told.write(archive.opening(time.time()).encode())
             for n, tree in enumerate(out.trees(store, conversations)):
                 told.write((",\n" if n else "").encode() + archive.told(tree).encode())
-                wanted |= dict.fromkeys(sha256 for sha256, _ in _files(tree, visible_only=False))
+                wanted |= dict(_files(tree, visible_only=False))
+                wanted |= {held.sha256: held.title for held in tree.documents}
             told.write(archive.CLOSING.encode())
-        for sha256 in wanted:
+        for sha256, called in wanted.items():
             file = blobs.path(sha256)
             if file.exists():
-                out.add(file, f"media/{sha256}.{extension(store.media_type(sha256))}")
+                out.add(file, f"media/{sha256}.{_ending(store, sha256, called)}")
             else:
                 out.missing.add(sha256)
     return out.result()
@@ -112,6 +115,13 @@ def _files(tree: Tree, *, visible_only: bool) -> Iterator[tuple[str, str]]:
         for part in node.parts:
             if part.sha256 is not None:
                 yield part.sha256, str(part.data.get("name") or part.type)
+
+
+def _ending(store: Store, sha256: str, called: str) -> str:
+    """What the name of a file ends with; a document keeps its own ending if a document's can be so."""
+    own = Path(called).suffix.lower()
+    known = extension(store.media_type(sha256))
+    return own[1:] if known == "bin" and own in DOCUMENTS else known
 
 
 class _Writing:
