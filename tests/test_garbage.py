@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from app import intake
 from app.blobs import Blobs, Swept
 from app.server import tidy
 from app.store import UNUSED_DAYS, Store, back_up, backups, restore
@@ -257,3 +258,26 @@ def test_who_deletes_for_good_need_not_wait_a_week(store: Store, blobs: Blobs, t
         False,
         True,
     ]
+
+
+def test_documents_go_with_their_last_conversation_unless_they_are_in_the_library(
+    store: Store, blobs: Blobs, tmp_path: Path
+) -> None:
+    (tmp_path / "own.txt").write_text("The keel is of oak.")
+    (tmp_path / "shelved.txt").write_text("The sail is of hemp.")
+    files = [tmp_path / "own.txt", tmp_path / "shelved.txt"]
+    (chat, [own, shelved]), (other, _) = ask(store, blobs, *files), ask(store, blobs, *files)
+    for one in (chat, other):
+        intake.take_in(store, blobs, one, store.path(one)[0], lambda *told: None, lambda: False)
+    store.shelve_document(store.documents_of(chat)[1].id, True)
+    a_week_goes_by(store, blobs)
+    store.delete_conversation(chat)
+    store.throw_away(other)
+    assert store.sweep_now(blobs).files == 0  # the one in the trash may come back
+    store.empty_trash(0)
+    assert store.sweep_now(blobs).files == 1 and (own.exists(), shelved.exists()) == (False, True)
+    (kept,) = store.library()
+    assert store.pages(kept.id)[0].text == "The sail is of hemp." and store._db.table("pages").count == 1
+    store.shelve_document(kept.id, False)
+    assert store.sweep_now(blobs).files == 1 and not shelved.exists()
+    assert (rows(store), store._db.table("chunks").count) == (0, 0)
