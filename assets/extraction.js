@@ -226,7 +226,7 @@
     parts.bar.firstElementChild.style.width = `${(100 * (done + failed)) / Math.max(1, files)}%`;
     if (now) {
       if (now.name) parts.progress.append(make('span', '', `File ${now.number} of ${now.files}`), theirs(make('b', '', now.name)));
-      parts.progress.append(make('span', '', now.name ? now.stage : 'Beginning'), make('span', 'left', now.left));
+      parts.progress.append(make('span', '', now.name ? now.stage : 'Beginning'), make('span', '', now.share), make('span', '', now.left));
     } else {
       parts.progress.append(counted(shown));
       if (ended) parts.progress.append(make('span', 'bad', ended));

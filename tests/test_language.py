@@ -31,15 +31,16 @@ TERMINAL = (
     "app/attached.py",
     "app/backup.py",
     "app/config.py",
+    "app/extracting.py",
     "app/migrations.py",
     "app/models.py",
     "app/plan.py",
     "app/shelving.py",
-    "mlx_backend/calibration.py",  # `plan --measure` alone measures
+    "app/using.py",
 )
 ERRORS = {
-    "BackendError", "BadDraft", "BadExport", "BadImport", "BadMedia", "Broken", "ModelBroken", "BackupFailed",
-    "Refused",
+    "BackendError", "BadColumns", "BadDraft", "BadExport", "BadImport", "BadMedia", "Broken", "ModelBroken",
+    "BackupFailed", "Refused", "DownloadFailed", "Again",
 }  # fmt: skip
 NAMES = {"GLM Chat", "PingFang SC", "SF Mono"}
 # Raised where no window is: bringing a copy back is a command, and an export that fails is a failed download.

@@ -74,9 +74,9 @@ def _file(file: ExtractionFile) -> dict[str, Any]:
 
 
 def _now(now: Now) -> dict[str, Any]:
-    share = f" {100 * now.done // now.total} %" if now.total and now.stage != "queue" else ""
     return {
         **asdict(now),
-        "stage": STAGES.get(now.stage, "Working") + share,
+        "stage": STAGES.get(now.stage, "Working"),
+        "share": f"{100 * now.done // now.total} %" if now.total and now.stage != "queue" else "",
         "left": f"{duration(now.left)} left" if now.left is not None else "",
     }
