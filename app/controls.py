@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from fastapi import APIRouter
@@ -20,6 +19,7 @@ from starlette.background import BackgroundTask
 from app.choices import DETAIL
 from app.chores import Chores
 from app.jobs import Jobs
+from app.notice import ENDED, notice
 from app.orders import fresh, ordered
 from app.stock import Refused, Stock
 from app.switches import read
@@ -29,7 +29,6 @@ from app.ui.gauge import Gauge
 from app.ui.settings import Settings
 from mlx_backend import BackendError, EngineLike
 
-ENDED = Path(__file__).resolve().parent.parent / "assets" / "ended.html"
 LAST_PAGE_SECONDS = 5.0  # the last page has so long to be asked for
 IDLE = "idle_minutes"  # the setting: minutes without a question after which the memory is given back
 STORE_SECONDS = 30.0  # answers under way are stored in so long, far more than that takes
@@ -165,7 +164,7 @@ class Controls:
     def _ended(self) -> Response:
         if not self.ending.is_near:  # a picture in an answer must not end the app
             return Response("The app has not been told to end.", 404)
-        page, done = ENDED.read_text(encoding="utf-8"), BackgroundTask(self.ending.now)
+        page, done = notice(ENDED), BackgroundTask(self.ending.now)
         return HTMLResponse(page, headers={"cache-control": "no-store"}, background=done)
 
 

@@ -20,10 +20,11 @@ import secrets
 import threading
 from dataclasses import dataclass, field
 from html import escape
-from pathlib import Path
 from urllib.parse import parse_qsl, urlencode
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.notice import CLOSED, notice
 
 CSP = "; ".join(
     (
@@ -53,7 +54,6 @@ HEADERS = (
 OPEN_PATHS = frozenset({"/healthz"})  # says only that something is alive
 LINK_PATH = "/link"  # where a second start of the app asks for a fresh one-time link, with the owner's key
 HOP = '<!doctype html><title>GLM Chat</title><meta http-equiv="refresh" content="0; url={}">'
-CLOSED_PAGE = Path(__file__).resolve().parent.parent / "assets" / "closed.html"
 
 
 @dataclass
@@ -124,7 +124,7 @@ class Guard:
         elif await self._opened_by_link(scope, headers, send):
             pass
         elif not self._has_cookie(headers):
-            await _plain(send, 401, CLOSED_PAGE.read_text(encoding="utf-8"), "text/html; charset=utf-8")
+            await _plain(send, 401, notice(CLOSED), "text/html; charset=utf-8")
         else:
             await self.app(scope, receive, _with_headers(send))
 

@@ -54,6 +54,7 @@ ORDER += [
     "turn",
     "titles",
     "jobs",
+    "notice",
     "security",
     "exchange",
     "ui",
