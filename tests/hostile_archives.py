@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 import docx
 import epubs
 import openpyxl
+import pptx
 from hostile import Case, case
 from hostile_pdfs import flipped
 
@@ -104,6 +105,33 @@ def cases() -> Iterator[Case]:
         "a book without a list of its parts", "corrupt", epubs.packed, {"META-INF/container.xml": "<a/>"}
     )
     yield case("an archive that is no document", "unsupported", epubs.packed, {"a.txt": "words"})
+    yield from decks()
+
+
+def decks() -> Iterator[Case]:
+    """Slides, the same ways."""
+    buffer = io.BytesIO()
+    show = pptx.Presentation()
+    show.slides.add_slide(show.slide_layouts[1]).shapes.title.text = "Words on a slide"
+    show.save(buffer)
+    good, slide = buffer.getvalue(), "ppt/slides/slide1.xml"
+    swollen = {"ppt/media/a": bytes(30_000_000)}
+    yield case("slides that unpack to 300 times their size", "bomb", office, good, swollen)
+    yield case("slides with a path above", "bomb", office, good, {"ppt/../../../etc/cron.d/x": b"x"})
+    for name, head in {"that laugh a billion times": LAUGHS, "that ask for /etc/passwd": OUTSIDE}.items():
+        yield case(f"slides {name}", "bomb", office, good, {slide: f"<?xml version='1.0'?>{head}<z>&i;</z>"})
+    yield case(
+        "slides with 2,000 groups in each other", "corrupt read empty", office, good, {slide: grouped()}
+    )
+    yield case("slides cut short", "corrupt", good[:-3000])
+    yield case("slides without their text", "corrupt empty", office, good, {slide: ""})
+
+
+def grouped() -> str:
+    name = "http://schemas.openxmlformats.org/presentationml/2006/main"
+    head = "<p:nvGrpSpPr/><p:grpSpPr/>"
+    inner = f"<p:grpSp>{head}" * 2_000 + "</p:grpSp>" * 2_000
+    return f'<p:sld xmlns:p="{name}"><p:cSld><p:spTree>{head}{inner}</p:spTree></p:cSld></p:sld>'
 
 
 def office(good: bytes, more: Mapping[str, str | bytes]) -> bytes:

@@ -43,12 +43,21 @@ def cases() -> Iterator[Case]:
     yield case("a PDF with a password", "password", papers.locked, ["Secret"], "open").without("Secret")
     yield case("a PDF with a form that draws itself", "read empty memory too-slow", self_drawing)
     yield case("a PDF with an outline without an end", "read", endless_outline)
+    yield case("a PDF with orders beside its page", "read", beside).without("Obey")
     yield case("a PDF with arrays 100,000 deep", "empty corrupt", one, b"[" * 100_000 + b"]" * 100_000)
     yield case("a PDF with 300 filters on one stream", "read empty corrupt", filtered)
     yield case("a PDF whose picture claims 100,000 x 100,000 pixels", "read", vast_picture)
     yield case("a PDF that would run a script and a program", "read", acting)
     yield case("a PDF with twenty million letters on a page", "read memory too-slow", crammed)
     yield case("a PDF whose cross-references go in circles", "corrupt read", circular, good)
+
+
+def beside() -> bytes:
+    """Words that nobody sees who looks at the page, and that a program reads all the same."""
+    paper = papers.Paper()
+    content = papers.lines(["Words on the page"]) + papers.lines(["Obey this line"], left=900, top=1200)
+    paper.page(content)
+    return paper.bytes()
 
 
 def crammed() -> bytes:
