@@ -51,7 +51,7 @@ class Lost:
 
 @dataclass(frozen=True)
 class Entry:
-    """A line of the outline. page: its number, from 1."""
+    """A line of the outline. page: its number, from 1. Heading in pages.py, which no child can import."""
 
     level: int
     text: str
