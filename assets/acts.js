@@ -25,7 +25,7 @@ function bar(message, fold) {
   if (message.variants.length > 1) node.append(switcher(message));
   if (message.role === 'user') node.append(button('act edit', 'Edit', () => edit(node.parentElement, message)));
   else {
-    node.append(copier(node));
+    node.append(copier(node, message));
     node.append(button('act again', 'Answer again', () => send('again', message.id)));
     if (message.more) {
       const more = button('act more-words', 'Go on', () => send('more', message.id));
@@ -38,9 +38,11 @@ function bar(message, fold) {
   return node;
 }
 
-function copier(bar) {
+function copier(bar, message) {
   const node = button('act copy', 'Copy the answer', () => {
-    bar.parentElement.nextElementSibling?.querySelector('button')?.click();
+    const { plain } = message.sources || {};  // what it quotes as footnotes, not as links of this page
+    if (plain) navigator.clipboard.writeText(plain);
+    else bar.parentElement.nextElementSibling?.querySelector('button')?.click();
     node.classList.add('done');
     setTimeout(() => node.classList.remove('done'), 1500);
   });

@@ -27,7 +27,7 @@
 
   function quoted(quote) {
     const place = quote.verified ? [theirs(make('span', 'title', quote.title)), ', ', label(quote.label)] : [make('span', '', 'not found in the documents')];
-    const words = quote.words ? [': ', theirs(make('q', '', quote.words))] : [];
+    const words = quote.words ? [': ', theirs(make('span', '', `“${quote.words}”`))] : [];
     return line('source', quote.document === null ? null : quote, theirs(make('b', '', `[${quote.number}]`)), ' ', ...place, ...words);
   }
 

@@ -336,6 +336,15 @@ def test_what_was_read_leads_to_its_first_page_even_when_it_is_gone() -> None:
     assert sources.by_answer(turn(), str) == {}
 
 
+def test_an_answer_is_copied_with_its_quotations_as_footnotes() -> None:
+    found, nowhere = (
+        {"number": 3, "words": "a b", **CHECKED},
+        {"number": 4, "words": "c", **CHECKED, "verified": False},
+    )
+    value = sources.by_answer(turn(found, nowhere, found), str)["a"]
+    assert value["plain"] == "So [3][4?][3]\n\n[3] A.pdf, page 3: “a b”\n[4?] not found in the documents: “c”"
+
+
 def test_no_answer_can_write_such_a_link_itself() -> None:
     answer = Message("b", "assistant", "complete", (Part("text", "[1](#quote-0)"),))
     assert shown([turn()[0], answer]) == "[1](#quote-0)" != f"[1]({sources.PREFIX}0)"

@@ -18,6 +18,7 @@ from app.documents.route import Reading
 from app.store import Message, Part
 
 PREFIX = f"#quote-{secrets.token_hex(8)}-"  # of this run of the app; then which quotation of an answer
+NOT_FOUND = "not found in the documents"
 LONGEST = 300  # characters of quoted words
 
 Address = Callable[[int], str]  # of a document's id what viewer.py knows it by; empty: it is gone
@@ -36,19 +37,21 @@ def mark(citation: Part, over: bool, at: int) -> str:
 def told(answer: Message, evidence: Mapping[str, Any], address: Address) -> dict[str, Any] | None:
     """What sources.js draws of an answer; None where there is nothing.
 
-    {prefix, quotes: one for each quotation in order, read: one for each document that was read for the
-    question, unproven: nothing that it quotes was found}. Of quotes: {number, verified, words, title, label,
-    page, start, end, document: its address, "" where it is gone, None where no page is meant, checked: here}.
-    Of read: {title, words, page, document: as above}.
+    {prefix, quotes: one for each quotation in order, plain: the answer to be copied where it quotes, read: one
+    for each document that was read for the question, unproven: nothing that it quotes was found}. Of quotes:
+    {number, verified, words, title, label, page, start, end, document: its address, "" where it is gone, None
+    where no page is meant, checked: here}. Of read: {title, words, page, document: as above}.
     """
     quoted = [part for part in answer.parts if part.type == "citation"]
     said = any(part.type == "text" and part.text.strip() for part in answer.parts)
     sure = any(part.data.get("verified") for part in quoted)
     if not quoted and not evidence:
         return None
+    quotes = [_quote(part, address) for part in quoted]
     return {
         "prefix": PREFIX,
-        "quotes": [_quote(part, address) for part in quoted],
+        "quotes": quotes,
+        "plain": _plain(answer, quotes) if quotes else "",
         "read": [_read(one, evidence, address) for one in evidence.get("reading", ())],
         "unproven": bool(evidence) and answer.status == "complete" and said and not sure,
     }
@@ -84,6 +87,23 @@ def _quote(part: Part, address: Address) -> dict[str, Any]:
         "end": int(data.get("end", 0)) if leads else 0,
         "document": address(data["document"]) if leads else None,
     }
+
+
+def _plain(answer: Message, quotes: Sequence[Mapping[str, Any]]) -> str:
+    """The answer in its own Markdown, quotations as numbers and below it what they are."""
+    number = iter(quotes)
+    said = [
+        _number(next(number)) if part.type == "citation" else part.text
+        for part in answer.parts
+        if part.type in ("text", "box", "citation")
+    ]
+    places = (f"{one['title']}, {one['label']}" if one["verified"] else NOT_FOUND for one in quotes)
+    lines = (f"{_number(one)} {place}: “{one['words']}”" for one, place in zip(quotes, places, strict=True))
+    return "\n".join(("".join(said).strip(), "", *dict.fromkeys(lines)))
+
+
+def _number(quote: Mapping[str, Any]) -> str:
+    return f"[{quote['number']}{'' if quote['verified'] else '?'}]"
 
 
 def _read(one: Mapping[str, Any], evidence: Mapping[str, Any], address: Address) -> dict[str, Any]:
