@@ -215,4 +215,7 @@ def _worded(error: str) -> str:
 
 
 def _first_line(error: str) -> str:
-    return (error.split("<state>")[0].strip().splitlines() or ["no reason given"])[0][:200]
+    """What it says; of a pattern that does not parse the reason, which comes below a drawing of the place."""
+    first, *others = error.split("<state>")[0].strip().splitlines() or ["no reason given"]
+    reason = "".join(line.removeprefix("error:") for line in others if line.startswith("error:"))
+    return (first + reason)[:200]
