@@ -54,7 +54,7 @@ def router(store: Store, blobs: Blobs, folder: Path) -> APIRouter:
         scratch = Path(tempfile.mkdtemp(dir=folder))
         try:
             file = scratch / named(request.headers.get("x-file-name", ""))
-            if not await received(request, file):
+            if not await received(request, file, UPLOAD_LIMIT):
                 return JSONResponse({"words": TOO_LARGE}, 413)
             return await run_in_threadpool(_import, store, blobs, file)
         except ClientDisconnect:
@@ -88,8 +88,8 @@ def named(told: str) -> str:
     return name[-60:].lstrip(".") or "the file"  # 60 characters are 240 bytes at most
 
 
-async def received(request: Request, file: Path, most: int = UPLOAD_LIMIT) -> bool:
-    """Write the body to a file; False where it has more bytes than we take.
+async def received(request: Request, file: Path, most: int) -> bool:
+    """Write the body to a file; False where it has more bytes than `most`.
 
     Raises ClientDisconnect or OSError.
     """

@@ -87,17 +87,17 @@ class Tables:
     def _list(self, told: str = "", **more: Any) -> Response:
         return fresh({"tables": extraction.listed(self._store, self._now), "told": told, **more})
 
-    def _one(self, number: int, after: int = -1) -> Response:
-        found = self._store.extraction(number) if _small(number) and _small(after) else None
+    def _one(self, number: str, after: str = "-1") -> Response:
+        found = self._store.extraction(_number(number))
         if found is None:
             return fresh({"told": GONE}, 404)
-        now, ended = self._now.get(number), self._ended.get(number, "")
-        return fresh({"table": extraction.value(self._store, found, after, now, ended)})
+        now, ended = self._now.get(found.id), self._ended.get(found.id, "")
+        return fresh({"table": extraction.value(self._store, found, _number(after), now, ended)})
 
-    def _save(self, request: Request, number: int, kind: str) -> Response:
+    def _save(self, request: Request, number: str, kind: str) -> Response:
         if request.headers.get("sec-fetch-dest") in EMBEDDED:  # a picture in an answer must not make it
             return PlainTextResponse("A table is a file to save.", 403)
-        found = table(self._store, number) if _small(number) and kind in SAVED else None
+        found = table(self._store, _number(number)) if kind in SAVED else None
         if found is None:
             return PlainTextResponse(GONE, 404)
         make, media_type = SAVED[kind]
@@ -108,14 +108,16 @@ class Tables:
     # --- ordering --------------------------------------------------------------------------------------
 
     def _order(self, order: dict[str, Any]) -> Response:
-        acts: dict[object, Callable[[int], None]] = {
+        acts: dict[str, Callable[[int], None]] = {
             "start": self.start, "again": self._again, "stop": self._stop, "delete": self._delete
         }  # fmt: skip
-        act, number = order.get("act"), order.get("id")
+        act, number = str(order.get("act")), _number(str(order.get("id")))
         try:
             if act == "new":
                 return self._list(id=self._new(order))
-            if act in acts and isinstance(number, int) and _small(number):
+            if act in acts:
+                if self._store.extraction(number) is None:
+                    raise Refused(GONE)
                 acts[act](number)
         except (Refused, columns.BadColumns) as refused:
             return self._list(str(refused))
@@ -134,8 +136,8 @@ class Tables:
     def start(self, number: int) -> None:
         """Begin to fill a table, or go on with it. Raises Refused."""
         with self._lock:
-            if self._closed or self._store.extraction(number) is None:
-                raise Refused(GONE)
+            if self._closed:
+                return
             if self._now:
                 if number in self._now:
                     return
@@ -174,7 +176,7 @@ class Tables:
 
     # --- files -----------------------------------------------------------------------------------------
 
-    async def _add(self, request: Request, number: int) -> Response:
+    async def _add(self, request: Request, number: str) -> Response:
         try:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             scratch = Path(tempfile.mkdtemp(dir=self._folder))
@@ -184,7 +186,7 @@ class Tables:
             file = scratch / named(request.headers.get("x-file-name", ""))
             if not await received(request, file, FILE_LIMIT):
                 return fresh({"told": TOO_LARGE}, 413)
-            return await run_in_threadpool(self._keep, number, file)
+            return await run_in_threadpool(self._keep, _number(number), file)
         except ClientDisconnect:
             return Response(status_code=400)  # nobody hears it
         except OSError as error:
@@ -193,7 +195,7 @@ class Tables:
             shutil.rmtree(scratch, ignore_errors=True)
 
     def _keep(self, number: int, file: Path) -> Response:
-        found = self._store.extraction(number) if _small(number) else None
+        found = self._store.extraction(number)
         if found is None:
             return fresh({"told": GONE}, 404)
         if found.files >= MOST_FILES:
@@ -209,9 +211,9 @@ class Tables:
         return JSONResponse({"position": position})
 
 
-def _small(number: int) -> bool:
-    """Whether it is a number that the database can look up."""
-    return -(2**62) < number < 2**62
+def _number(text: str) -> int:
+    """Of a table as an address says it; -1 for what is none."""
+    return int(text) if len(text) < 18 and text.isascii() and text.isdigit() else -1
 
 
 def _unkept(error: OSError) -> str:

@@ -58,7 +58,7 @@ class Rig:
 
     def left(self) -> list[str]:
         """Files that are neither the database's nor stored."""
-        folders = [self.home / name for name in ("uploads", "exchange")]
+        folders = [self.home / name for name in ("uploads", "exchange", "tables")]
         return [str(file) for folder in folders for file in folder.rglob("*") if _left(file)]
 
     def messages(self) -> int:

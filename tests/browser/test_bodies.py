@@ -67,6 +67,10 @@ PATHS = [
     "/pages/" + "0" * 64 + "-1/find?q=%22%20or%20*",
     "/pages/" + "0" * 64 + "-1/1/picture?long=1e9",
     "/pages/" + "0" * 64 + "-999999999999999999999999/1",
+    "/tables/..%2f..%2fsecret.png",
+    "/tables/1%27%20or%201=1",
+    "/tables/999999999999999999999999",
+    "/tables/1/save/..%2f..%2fsecret.png",
     "/export/..%2f..%2fsecret.png",
     "/export/markdown%2f..%2f..",
     "/export/json?c=../../secret.png",
@@ -100,6 +104,7 @@ def test_no_path_leads_out(rig: Rig, path: str) -> None:
 @pytest.mark.parametrize("kind", ["image", "video", "iframe", "style"])
 def test_an_export_is_not_made_for_a_page_that_embeds_it(rig: Rig, kind: str) -> None:
     """A picture in an answer can name any address of ours; this one would copy the whole history."""
+    assert rig.ask("GET", "/tables/1/save/csv", sec_fetch_site="same-origin", sec_fetch_dest=kind)[0] == 403
     assert rig.ask("GET", "/export/json", sec_fetch_site="same-origin", sec_fetch_dest=kind)[0] == 403
     assert rig.ask("GET", "/export/json", sec_fetch_site="same-origin", sec_fetch_dest="document")[0] == 200
 
@@ -185,7 +190,7 @@ def endless(piece: bytes = b"x" * 65536) -> Iterator[bytes]:
 
 
 @pytest.mark.usefixtures("quietly")
-@pytest.mark.parametrize("path", ["/import", "/gradio_api/upload"])
+@pytest.mark.parametrize("path", ["/import", "/gradio_api/upload", "/tables/1/files"])
 @pytest.mark.parametrize("length", ["told", "not told"])
 def test_what_is_too_large_is_refused_and_leaves_nothing(rig: Rig, path: str, length: str) -> None:
     pieces = form([("big.png", endless())]) if "upload" in path else endless()
@@ -204,7 +209,7 @@ def test_many_files_are_together_too_large(rig: Rig) -> None:
 
 
 @pytest.mark.usefixtures("quietly")
-@pytest.mark.parametrize("path", ["/import", "/gradio_api/upload"])
+@pytest.mark.parametrize("path", ["/import", "/gradio_api/upload", "/tables/1/files"])
 def test_what_breaks_off_leaves_nothing(rig: Rig, path: str) -> None:
     head = "".join(f"{name}: {value}\r\n" for name, value in {**FORM, "cookie": rig.cookie}.items())
     begun = f'--{BOUNDARY}\r\ncontent-disposition: form-data; name="files"; filename="a.png"\r\n\r\n'
@@ -218,7 +223,9 @@ def test_what_breaks_off_leaves_nothing(rig: Rig, path: str) -> None:
 
 
 @pytest.mark.usefixtures("quietly")
-@pytest.mark.parametrize("path", ["/import", "/gradio_api/upload", "/gradio_api/queue/join", "/nowhere"])
+@pytest.mark.parametrize(
+    "path", ["/import", "/gradio_api/upload", "/gradio_api/queue/join", "/tables", "/nowhere"]
+)
 def test_a_stranger_is_refused_before_the_end(rig: Rig, path: str) -> None:
     with socket.create_connection(("127.0.0.1", rig.app.port), timeout=30) as line:
         head = f"POST {path} HTTP/1.1\r\nhost: 127.0.0.1:{rig.app.port}\r\ntransfer-encoding: chunked\r\n\r\n"
@@ -244,3 +251,27 @@ def test_nonsense_is_told_in_words(rig: Rig, body: bytes) -> None:
     status, words = rig.ask("POST", "/import", body)
     assert status == 400 and "Traceback" not in json.loads(words)["words"]
     assert rig.left() == []
+
+
+@pytest.mark.usefixtures("quietly")
+@pytest.mark.parametrize(
+    "order",
+    [
+        b"",
+        b"[]",
+        b"[" * 100_000,
+        b'{"act": "new", "columns": "a, a"}',
+        b'{"act": "new", "columns": ["a"]}',
+        b'{"act": "start", "id": 999999999999999999999999999}',
+        b'{"act": "start", "id": "1 or 1=1"}',
+        b'{"act": "delete", "id": null}',
+        b'{"act": "stop", "id": {"a": 1}}',
+        b'{"act": "new", "columns": "' + b"x" * 200_000 + b'"}',
+    ],
+)
+def test_an_order_that_cannot_be_is_told_in_words(rig: Rig, order: bytes) -> None:
+    status, words = rig.ask("POST", "/tables", order, content_type="application/json")
+    assert status in (200, 400) and json.loads(words)["told"].endswith(".")
+    assert json.loads(rig.ask("GET", "/tables")[1])["tables"] == []
+    form = {"content-type": "application/x-www-form-urlencoded"}
+    assert rig.ask("POST", "/tables", b'{"act": "new", "columns": "a"}', **form)[0] == 400
