@@ -37,7 +37,7 @@ def mark(citation: Part, over: bool, at: int) -> str:
 def told(answer: Message, evidence: Mapping[str, Any], address: Address) -> dict[str, Any] | None:
     """What sources.js draws of an answer; None where there is nothing.
 
-    {prefix, quotes: one for each quotation in order, plain: the answer to be copied where it quotes, read: one
+    {prefix, quotes: one for each quotation in order, plain: the answer to copy where it quotes, read: one
     for each document that was read for the question, unproven: nothing that it quotes was found}. Of quotes:
     {number, verified, words, title, label, page, start, end, document: its address, "" where it is gone, None
     where no page is meant, checked: here}. Of read: {title, words, page, document: as above}.
@@ -79,6 +79,7 @@ def _quote(part: Part, address: Address) -> dict[str, Any]:
         "number": int(data.get("number", 0)),
         "checked": "how" in data,
         "verified": bool(data.get("verified")),
+        "transcribed": bool(data.get("transcribed")),  # found in what the model wrote down of a scan
         "words": " ".join(str(data.get("words") or "").split())[:LONGEST],
         "title": str(data.get("title") or ""),
         "label": str(data.get("label") or f"page {data.get('page')}"),
