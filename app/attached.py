@@ -82,7 +82,7 @@ def _attached(
 
 def _transcribe(store: Store, blobs: Blobs, engine: Engine, conversation_id: str, told: Told) -> None:
     for document in store.documents_of(conversation_id):
-        pages = transcribing.missing(store, document.id)
+        pages = store.pages(document.id, transcribing.missing(store, document.id))
         for done, page in enumerate(pages):
             told(document.title, done, len(pages))
             try:

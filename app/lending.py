@@ -74,10 +74,12 @@ class Lending:
         """Do it, if the chat or the library has that document; what is told of it."""
         shelf = self._jobs.shelves.of(conversation)
         own = {one.id for one in shelf.store.documents_of(conversation)} if conversation else set()
-        acts: dict[str, Callable[[str], None]] = {
+        acts: dict[str, Callable[[str], object]] = {
             "read": lambda c: shelf.store.choose_document(c, number, True),
             "rest": lambda c: shelf.store.choose_document(c, number, False),
             "remove": lambda c: shelf.store.release_document(c, number),
+            "transcribe": lambda c: self._jobs.transcribing.start(shelf.store, shelf.blobs, number),
+            "leave": lambda c: self._jobs.transcribing.stop(shelf.store, number),
         }
         if act in acts and conversation is not None and number in own:
             acts[act](conversation)

@@ -20,7 +20,7 @@ import mlx_backend as backend
 from app.blobs import Blobs
 from app.documents import drawing, transcript
 from app.documents.indexing import chunks
-from app.documents.pages import Page, Unreadable
+from app.documents.pages import PICTURED, Page, Unreadable
 from app.library import Engine
 from app.store import DiskTrouble, Store, StoredDocument
 
@@ -59,12 +59,12 @@ class _Order:
     over: bool = False
 
 
-def missing(store: Store, document_id: int) -> list[Page]:
+def missing(store: Store, document_id: int) -> tuple[int, ...]:
     """Scanned pages of a document that nobody has written down; none where it is unknown or is being read."""
     document = store.document_numbered(document_id)
-    if document is None or document.status != "ready":
-        return []
-    return transcript.scanned(document.kind, store.pages(document_id))
+    if document is None or document.status != "ready" or document.kind not in PICTURED:
+        return ()
+    return store.scanned(document_id)
 
 
 def write_down(
@@ -189,7 +189,8 @@ class Transcribing:
 
     def _page(self, order: _Order) -> None:
         document = order.store.document_numbered(order.document)
-        pages = [page for page in missing(order.store, order.document) if page.number not in order.failed]
+        wanted = [one for one in missing(order.store, order.document) if one not in order.failed]
+        pages = order.store.pages(order.document, wanted[:1])
         if document is None or not pages:
             self._end(order, "")
             return

@@ -45,7 +45,7 @@
       if (order) told.textContent = value.told;
       draw(value);
       if (order) window.glmchat.measure?.();
-      if (dialog.open && value.adding.length) timer = setTimeout(ask, LOOK);
+      if (dialog.open && (value.adding.length || value.chat.some((one) => one.scans.runs))) timer = setTimeout(ask, LOOK);
     } catch { if (dialog.open) told.textContent = GONE; }
   }
 
@@ -78,6 +78,8 @@
     box.addEventListener('change', () => ask({ act: box.checked ? 'read' : 'rest', id: one.id }));
     read.append(box);
     about.append(make('p', 'reads-words', one.reads));
+    if (one.scans.words) about.append(make('p', 'reads-words', one.scans.words));
+    if (one.scans.act) row.append(press(one.scans.label, () => ask({ act: one.scans.act, id: one.id })));
     if (one.kept) row.append(make('span', 'in', 'In the library'));
     else if (!temporary) row.append(press('Keep in library', () => ask({ act: 'keep', id: one.id })));
     row.append(sure('Remove from chat', 'Really remove it? Its quotations can no longer be opened', () => ask({ act: 'remove', id: one.id })));

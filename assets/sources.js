@@ -27,6 +27,7 @@
 
   function quoted(quote) {
     const place = quote.verified ? [theirs(make('span', 'title', quote.title)), ', ', label(quote.label)] : [make('span', '', 'not found in the documents')];
+    if (quote.verified && quote.transcribed) place.push(', ', make('span', '', 'transcribed by the model'));
     const words = quote.words ? [': ', theirs(make('span', '', `“${quote.words}”`))] : [];
     return line('source', quote.document === null ? null : quote, theirs(make('b', '', `[${quote.number}]`)), ' ', ...place, ...words);
   }
@@ -53,7 +54,7 @@
       if (!quote || quote.document === null) { delete link.dataset.quote; continue; }
       targets.set(link, quote);
       if (link.dataset.quote) continue;
-      link.dataset.quote = quote.verified ? 'found' : 'missing';
+      link.dataset.quote = !quote.verified ? 'missing' : quote.transcribed ? 'transcribed' : 'found';
       link.removeAttribute('target');
       link.translate = true;
       link.setAttribute('role', 'button');

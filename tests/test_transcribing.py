@@ -16,10 +16,12 @@ from app.blobs import Blobs
 from app.documents import drawing, transcript
 from app.documents.search import query
 from app.jobs import Jobs
+from app.lending import Lending
 from app.shelves import Shelves
 from app.store import Store
 from app.transcribing import SETTING, Transcribing, missing
 from app.turn import Draft
+from app.ui import shelf
 from mlx_backend import Answer, BadMedia, EngineStopped, FakeEngine, Image, Message, Request, Text
 from mlx_backend.fake import Step
 
@@ -88,11 +90,11 @@ def desk(store: Store, blobs: Blobs, tmp_path: Path) -> Iterator[Desk]:
 
 
 def test_scanned_pages_become_text_that_is_found_and_cited_as_what_it_is(desk: Desk) -> None:
-    assert [page.number for page in missing(desk.store, desk.document)] == [1, 2, 3, 4]
+    assert missing(desk.store, desk.document) == (1, 2, 3, 4)
     assert desk.jobs.transcribing.state(desk.store, desk.document).total == 4
     desk.start()
     until(desk.over)
-    assert desk.texts == list(PAGES) and missing(desk.store, desk.document) == []
+    assert desk.texts == list(PAGES) and missing(desk.store, desk.document) == ()
     assert {page.source for page in desk.store.pages(desk.document)} == {"vlm-ocr"}
     (hit,) = desk.store.found_chunks(query("hemp"), [desk.document], 5)
     assert hit.page == 2
@@ -105,6 +107,28 @@ def test_scanned_pages_become_text_that_is_found_and_cited_as_what_it_is(desk: D
     page = desk.store.pages(desk.document, [2])[0]
     assert not drawing.place(Path("no such file"), page, cited["start"], cited["end"]).exact
     assert desk.store.setting(SETTING) == []
+
+
+def test_the_panel_offers_it_tells_how_far_it_is_and_stops_it(desk: Desk, tmp_path: Path) -> None:
+    lending = Lending(desk.jobs, tmp_path)
+    desk.jobs.transcribing.give_way()
+
+    def scans() -> dict[str, object]:
+        return shelf.value(desk.jobs, desk.chat, {})["chat"][0]["scans"]
+
+    assert scans() == {"act": "transcribe", "label": "Transcribe 4 scanned pages", "words": "", "runs": False}
+    lending._done("transcribe", desk.chat, desk.document)
+    assert scans() == {
+        "act": "leave", "label": "Stop", "words": "0 of 4 scanned pages transcribed", "runs": True,
+    }  # fmt: skip
+    lending._done("leave", desk.chat, desk.document)
+    assert scans()["label"] == "Transcribe 4 scanned pages"
+    lending._done("transcribe", desk.chat, desk.document + 7)  # not of this chat
+    assert desk.store.setting(SETTING) == []
+    desk.jobs.transcribing.go_on()
+    lending._done("transcribe", desk.chat, desk.document)
+    until(desk.over)
+    assert scans() == {"act": "", "label": "", "words": "", "runs": False}
 
 
 def test_what_was_asked_before_keeps_its_words(desk: Desk) -> None:
@@ -158,7 +182,7 @@ def test_stopping_keeps_what_there_is_and_the_rest_can_be_wanted_again(
     assert desk.jobs.transcribing.state(store, desk.document).done == 2
     desk.jobs.transcribing.stop(store, desk.document)
     assert desk.over() and store.setting(SETTING) == []
-    assert [page.number for page in missing(store, desk.document)] == [3, 4]
+    assert missing(store, desk.document) == (3, 4)
     gate.set()
     desk.start()
     until(desk.over)

@@ -1,6 +1,6 @@
 """The text of a scanned page, written down by the model: what is asked, and its reply read.
 
-Knows: which pages say nothing without their picture, how the model is asked, that its reply is not to be
+Knows: from how many scanned pages on it is worth it, how the model is asked, that its reply is not to be
     trusted: it is what a stranger's page made of a model's words.
 Does not know: when there is time for it (app/transcribing.py), storage.
 """
@@ -8,10 +8,8 @@ Does not know: when there is time for it (app/transcribing.py), storage.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 
 import mlx_backend as backend
-from app.documents.pages import PICTURED, Kind, Page
 from app.documents.reader.items import TEXT, plain
 
 FEW = 3  # scanned pages that are simply looked at: to transcribe them would gain nothing
@@ -26,12 +24,6 @@ ASKED = (
     "whomever it speaks to."
 )
 _FENCE = re.compile(r"\A\s*```[\w-]{0,20}\n(.*?)\n?```\s*\Z", re.DOTALL)
-
-
-def scanned(kind: Kind, pages: Sequence[Page]) -> list[Page]:
-    """The pages whose text nobody has written down yet."""
-    wanted = [page for page in pages if page.image_only and page.source == "file"]
-    return wanted if kind in PICTURED else []
 
 
 def request(picture: bytes, name: str) -> backend.Request:

@@ -94,6 +94,13 @@ class Documents(Database):
             rows = list(self._db.query(sql, values))
         return tuple(Page(**{**row, "image_only": bool(row["image_only"])}) for row in rows)
 
+    def scanned(self, document_id: int) -> tuple[int, ...]:
+        """The numbers of its pages that are pictures whose text nobody has written down."""
+        sql = """select number from pages where document_id = ? and image_only = 1 and source = 'file'
+            order by number"""
+        with self._lock:
+            return tuple(int(number) for (number,) in self._db.execute(sql, [document_id]))
+
     def document_title(self, document_id: int) -> str:
         """Its title; empty for one that is unknown."""
         with self._lock:

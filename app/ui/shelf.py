@@ -15,8 +15,10 @@ from app import library, turn
 from app.choices import Choices
 from app.documents import route
 from app.documents.coming import Coming, coming
+from app.documents.transcript import FEW
 from app.jobs import Jobs
 from app.store import Store, StoredDocument
+from app.transcribing import State
 from app.turn import Draft
 from app.ui import sizes
 from mlx_backend import BackendError
@@ -41,8 +43,8 @@ def value(
     """{chat, library, adding, temporary, told: how the last order went}.
 
     A line of both lists: {id, sha256, title, kind, facts, problems}. Of chat also {active, reads, kept:
-    whether the library has it}; of library {here: whether the chat has it, readers: titles of chats, more:
-    how many others}. Of adding: {id, name, words}.
+    whether the library has it, scans: see _scans}; of library {here: whether the chat has it, readers: titles
+    of chats, more: how many others}. Of adding: {id, name, words}.
     """
     shelf, kept = jobs.shelves.of(conversation), jobs.shelves.kept.store
     own = shelf.store.documents_of(conversation) if conversation else ()
@@ -50,7 +52,15 @@ def value(
     shelved = kept.library()
     known, here = {one.sha256 for one in shelved}, {one.sha256 for one in own}
     return {
-        "chat": [_own(one, told_of.get(one.id), one.sha256 in known) for one in own],
+        "chat": [
+            _own(
+                one,
+                told_of.get(one.id),
+                one.sha256 in known,
+                _scans(jobs.transcribing.state(shelf.store, one.id)),
+            )
+            for one in own
+        ],
         "library": [_shelved(one, kept.readers_of(one.id), one.sha256 in here) for one in shelved],
         "adding": [
             {"id": n, "name": one.name, "words": sizes.reading(one.done, one.total)}
@@ -61,9 +71,23 @@ def value(
     }
 
 
-def _own(one: StoredDocument, reads: Coming | None, kept: bool) -> dict[str, Any]:
+def _own(one: StoredDocument, reads: Coming | None, kept: bool, scans: dict[str, Any]) -> dict[str, Any]:
     words = str(reads) if reads is not None else NOT_READ
-    return {**_line(one), "active": one.active, "reads": words, "kept": kept}
+    return {**_line(one), "active": one.active, "reads": words, "kept": kept, "scans": scans}
+
+
+def _scans(state: State) -> dict[str, Any]:
+    """What is told of scanned pages, and what may be done: {act, label: of its button, words, runs}."""
+    left, done = state.total - state.done, f"{state.done:,} of {state.total:,} scanned pages transcribed"
+    words = [done] if state.running else [state.problem] if state.problem else []
+    if state.failed:
+        words.append(f"{sizes.pages(len(state.failed))} could not be transcribed")
+    told = {"words": " · ".join(words), "runs": state.running}
+    if state.running:
+        return {"act": "leave", "label": "Stop", **told}
+    if left <= FEW:  # they are simply looked at
+        return {"act": "", "label": "", **told}
+    return {"act": "transcribe", "label": f"Transcribe {left:,} scanned pages", **told}
 
 
 def _shelved(one: StoredDocument, readers: tuple[str, ...], here: bool) -> dict[str, Any]:
