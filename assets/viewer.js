@@ -143,7 +143,8 @@
     note.hidden = !here;
     note.classList.toggle('missing', Boolean(here && !quote.verified));
     if (!here) return;
-    const said = !quote.verified ? 'These words were not found in the documents. This is the page that the answer named.'
+    const said = quote.similar ? 'These words were not found in the documents. The most similar ones are on this page.'
+      : !quote.verified ? 'These words were not found in the documents. This is the page that the answer named.'
       : quote.transcribed ? 'These words are in what the model wrote down of this page. Compare them with its picture.'
       : outline ? 'These words are on this page. Where on it cannot be told.' : 'These words are on this page.';
     note.replaceChildren(theirs(make('b', '', `[${quote.number}]`)), ' ', make('span', '', said));

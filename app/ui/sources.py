@@ -39,8 +39,9 @@ def told(answer: Message, evidence: Mapping[str, Any], address: Address) -> dict
 
     {prefix, quotes: one for each quotation in order, plain: the answer to copy where it quotes, read: one
     for each document that was read for the question, unproven: nothing that it quotes was found}. Of quotes:
-    {number, verified, words, title, label, page, start, end, document: its address, "" where it is gone, None
-    where no page is meant, checked: here}. Of read: {title, words, page, document: as above}.
+    {number, verified, similar: most of the words are on the page, words, title, label, page, start, end,
+    document: its address, "" where it is gone, None where no page is meant, checked: here}. Of read: {title,
+    words, page, document: as above}.
     """
     quoted = [part for part in answer.parts if part.type == "citation"]
     said = any(part.type == "text" and part.text.strip() for part in answer.parts)
@@ -79,6 +80,7 @@ def _quote(part: Part, address: Address) -> dict[str, Any]:
         "number": int(data.get("number", 0)),
         "checked": "how" in data,
         "verified": bool(data.get("verified")),
+        "similar": data.get("how") == "similar",
         "transcribed": bool(data.get("transcribed")),  # found in what the model wrote down of a scan
         "words": " ".join(str(data.get("words") or "").split())[:LONGEST],
         "title": str(data.get("title") or ""),

@@ -23,7 +23,7 @@ SOON = 90_000  # ms: a busy machine takes its time
 Open = Callable[..., Page]
 HOSTILE = "<img src=x onerror=window.pwned=1>"
 SILL = "The sill of basin {} lies 2.{} metres under water"
-ASK = f"quote 2: {SILL.format(2, 2)} | 1: nine metres {HOSTILE} | 4: the north crane lifts"
+ASK = f"quote 2: {SILL.format(2, 2)} | 1: nine fathoms <b>deep</b> it is | 4: the north crane lifts"
 
 
 @pytest.fixture(scope="module")
@@ -122,9 +122,8 @@ def test_a_quotation_that_is_nowhere_shows_the_page_it_named(
     page.locator("#latest .source", has_text="not found in the documents").click()
     expect(shown.locator("img[alt='Page 1']")).to_be_visible(timeout=SOON)
     expect(shown.locator(".note.missing")).to_contain_text("These words were not found in the documents.")
-    expect(shown.locator(".note")).to_contain_text(HOSTILE)
-    expect(shown.locator("i.mark")).to_have_count(0)
-    assert page.evaluate("window.pwned") is None
+    expect(shown.locator(".note")).to_contain_text("This is the page that the answer named. nine fathoms <b>deep</b> it is")
+    expect(shown.locator("i.mark, .note b + b")).to_have_count(0)
 
 
 def test_words_are_looked_for_in_the_whole_document(asked: App, open_page: Open, files: list[Path]) -> None:
