@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 
+import exports
 import pytest
 import tokenizers
 from asking import ROOT, SLOW
@@ -51,6 +52,14 @@ def store(home: Path) -> Iterator[Store]:
 @pytest.fixture
 def blobs(home: Path) -> Blobs:
     return Blobs(home / "blobs")
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Iterator[exports.Home]:
+    """A home to import into."""
+    made = exports.home(tmp_path / "here")
+    yield made
+    made.store.close()
 
 
 @pytest.fixture(scope="session")

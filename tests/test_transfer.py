@@ -32,13 +32,6 @@ from app.transfer.source import Limits
 
 
 @pytest.fixture
-def here(tmp_path: Path) -> Iterator[Home]:
-    made = home(tmp_path / "here")
-    yield made
-    made.store.close()
-
-
-@pytest.fixture
 def there(tmp_path: Path) -> Iterator[Home]:
     made = home(tmp_path / "there")
     yield made

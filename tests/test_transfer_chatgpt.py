@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from exports import Home, home, packed, picture, texts, written
+from exports import Home, packed, picture, texts, written
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -19,13 +18,6 @@ from app.transfer.loose import Broken, File, note
 
 IMAGE = "file-AbCdEf0123456789GhIjKlMn"
 SEDIMENT = "file_00000000abcd61f7a1b2c3d4e5f60718"
-
-
-@pytest.fixture
-def here(tmp_path: Path) -> Iterator[Home]:
-    made = home(tmp_path / "here")
-    yield made
-    made.store.close()
 
 
 def message(role: str, *parts: Any, at: float = 1706745600.0, **more: Any) -> dict[str, Any]:

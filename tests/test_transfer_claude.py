@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pytest
-from exports import Home, home, packed, picture, texts, written
+from exports import Home, packed, picture, texts, written
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -16,13 +14,6 @@ from app.transfer.grow import NO_ANSWER, grow
 from app.transfer.loose import Broken, note
 
 ROOT = "00000000-0000-4000-8000-000000000000"
-
-
-@pytest.fixture
-def here(tmp_path: Path) -> Iterator[Home]:
-    made = home(tmp_path / "here")
-    yield made
-    made.store.close()
 
 
 def message(sender: str, text: str, n: int, parent: str | None = None, **more: Any) -> dict[str, Any]:

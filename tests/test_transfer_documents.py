@@ -23,13 +23,6 @@ TRUE, FALSE = "Every ship pays thirty crowns.", "Nobody ever pays anything."
 
 
 @pytest.fixture
-def here(tmp_path: Path) -> Iterator[Home]:
-    made = home(tmp_path / "here")
-    yield made
-    made.store.close()
-
-
-@pytest.fixture
 def there(tmp_path: Path) -> Iterator[Home]:
     made = home(tmp_path / "there")
     yield made
