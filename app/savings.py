@@ -88,11 +88,10 @@ class Weighed:
     def longest(self, switches: Switches, detail: str = "full") -> int:
         """Tokens of the longest conversation that can be had so, with smaller caches; 0: it cannot be run."""
         setup = self.setup(switches, detail)
-        how = (self.machine, setup, self.calibration)
-        most = largest_context(self.shape, self.weights, *how)
-        if not most:
-            how = (self.machine, small(setup), self.calibration)
-            most = largest_context(self.shape, self.weights, *how)
+        most = max(
+            largest_context(self.shape, self.weights, self.machine, tried, self.calibration)
+            for tried in (setup, small(setup))
+        )
         return min(most, setup.context)
 
 

@@ -181,8 +181,8 @@
     if (where.dataset.key === key) return;
     where.dataset.key = key;
     const kept = where.value;
-    where.replaceChildren(...places.map(({ folder, free }, n) => {
-      const option = own(make('option', '', `${folder} · ${free}`));
+    where.replaceChildren(...places.map((folder, n) => {
+      const option = own(make('option', '', folder));
       option.value = folder;
       option.selected = kept ? folder === kept : n === 0;
       return option;

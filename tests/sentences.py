@@ -14,12 +14,26 @@ import pytest
 
 from app.blobs import Blobs
 from app.documents.coming import Coming
+from app.savings import COSTS
 from app.store import Message, Part, Store, back_up, rescue
 from app.transfer import BadImport, Imported, import_file
-from app.ui import acts, messages, models, sizes
-from mlx_backend import EngineStopped, Progress, Shown, Status, Transfer
+from app.ui import acts, memory, messages, models, sizes
+from mlx_backend import (
+    EngineStopped,
+    Progress,
+    Setup,
+    Shown,
+    Status,
+    Transfer,
+    imagined,
+    ladder,
+    plan,
+    published_shape,
+)
+from mlx_backend.calibration import failure as measured
 from mlx_backend.errors import ContextTooLong, ModelMissing, NotEnoughMemory, OutOfMemory
 from mlx_backend.guard import ASKING, LOADING, NOTHING_HELPS
+from mlx_backend.remote import Remote
 
 
 def produced(store: Store, blobs: Blobs, folder: Path) -> Iterator[str]:
@@ -45,6 +59,7 @@ def produced(store: Store, blobs: Blobs, folder: Path) -> Iterator[str]:
     for what, kept, anyway in (LOADING, ASKING):
         for remedy in ("What would help: x.", NOTHING_HELPS):
             yield str(NotEnoughMemory(what, 2, 1, [("x", 1)], kept, remedy + anyway))
+    yield from remedied()
     fetching = Transfer("fetching", 1, 2)
     for transfer in (fetching, replace(fetching, speed=1.0), replace(fetching, speed=1.0, seconds_left=9)):
         yield models._doing(transfer, False)
@@ -72,6 +87,29 @@ def papers() -> Iterator[str]:
         yield str(Coming(1, "a", 1, pages, False, 1))
     yield from (sizes.fills(5, 5, 100, True), sizes.unread(5, 1), sizes.unread(5, 2), sizes.reading(0, 0))
     yield from (f"{sizes.stored(1)} · x", f"{sizes.stored(2_000_000)} · x")
+
+
+def remedied() -> Iterator[str]:
+    """Every change that the planner knows where it is the answer; what switches cost; what steps say."""
+    shape, every = published_shape(), ladder()
+    for gib in (16, 32, 48, 64, 96, 128):
+        for weights in every:
+            for setup in (Setup(), Setup(context=8192, kv_bits=8), Setup(vision=False)):
+                found = plan(shape, weights, imagined(gib), setup, others=every)
+                yield from (remedy.text for remedy in found.remedies)
+                for what, kept, anyway in (LOADING, ASKING):
+                    items = [(item.name, size) for item in found.items for size in (10**9, 10**6)]
+                    for at in range(0, len(items), 3):
+                        error = NotEnoughMemory(what, 2, 1, items[at : at + 3], kept, NOTHING_HELPS + anyway)
+                        yield str(error)
+    yield from map(memory._sentence, COSTS.values())
+    yield from (f"{verb} GLM-4.5V, 3 bits instead" for verb in ("Use", "Download"))
+    yield from (label.format(8) for label in memory.STEPS.values())
+    for end in ("signal 9", "exit code 1"):
+        yield f"It was stopped from outside ({end}). What was fetched is kept; go on any time."
+    yield from (measured("it gave no usable number"), f"{Remote()._refusal('a/b', 500, {})}")
+    yield f"{Remote()._refusal('a/b', 429, {})}"
+    yield from ("while experts are stacked 1.00 GB, while experts are stacked 1.0 MB",)
 
 
 def refusals(store: Store, blobs: Blobs, folder: Path) -> Iterator[str]:

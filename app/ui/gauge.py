@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from app.stock import Stock
-from mlx_backend import Machine, Status, known, this_machine
+from mlx_backend import Machine, Setup, Status, known, this_machine
 
 OVERHEAD = 700_000_000  # bytes that a model's process holds beside MLX's account
 LOOK_EVERY = 4.0  # seconds between two looks at the computer: on a Mac that starts programs
@@ -53,6 +53,7 @@ class Gauge:
             "limit_words": f"{limit / 1e9:.1f} GB",
             "demo": stock.is_demo,
             "loading": stock.switch is not None and stock.switch.under_way,
+            "run": _run(status),
         }
 
 
@@ -61,6 +62,17 @@ def _parts(status: Status, machine: Machine) -> list[tuple[str, int]]:
     working = max(0, status.active_bytes - weights - kv)
     held = [("Weights", weights), ("Conversation", kv), ("Working", working), ("Cache", status.cache_bytes)]
     return [*held, ("Other programs", status.other_bytes or machine.others)]
+
+
+def _run(status: Status) -> list[str]:
+    """How the loaded model is really run, as its process tells; nothing where nothing is traded."""
+    setup = status.setup
+    if setup is None:
+        return []
+    told = [f"Keys and values in {setup.kv_bits} bits"] if setup.kv_bits else []
+    told += [] if setup.vision else ["Vision tower on the disk"]
+    told += [f"{setup.experts_share:.0%} of the experts"] if setup.experts_share < 1 else []
+    return told + ([f"At most {setup.context:,} tokens"] if setup.context < Setup.context else [])
 
 
 def title(name: str) -> str:

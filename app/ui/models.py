@@ -50,14 +50,10 @@ def value(stock: Stock, machine: Machine, told: str = "") -> dict[str, Any]:
             "switches": asdict(switch.switches),
             "step": memory.step(stock, switch),
         },
-        "places": [_place(place) for place in stock.places_to_download()],
+        "places": [str(place) for place in stock.places_to_download()],
         "room": f"{_gb(_free(stock.home))} are free on the disk that models go to.",
         "told": told,
     }
-
-
-def _place(folder: Path) -> dict[str, str]:
-    return {"folder": str(folder), "free": f"{_gb(_free(folder))} free"}
 
 
 def _demo(stock: Stock) -> dict[str, Any]:
