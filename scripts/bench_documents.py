@@ -20,6 +20,7 @@ import difflib
 import gzip
 import json
 import random
+import re
 import resource
 import statistics
 import subprocess
@@ -33,6 +34,8 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+
+from app.fold import CJK  # noqa: E402
 
 MANUALS = Path("/usr/share/doc")
 READERS = ("GLM Chat", "pypdf", "pdfplumber")
@@ -54,6 +57,7 @@ KANA = "港の料金はすべての船に適用されます支払いは年に一
 CHILDS = [0, 0]  # peaks of what parsed for us
 SLOWEST = 600  # seconds
 MOST = 100  # pages that the slow ones read of a file
+_HAN = re.compile(f"[{CJK}]")
 ROUGHLY = 8  # letters of a run: what a text has of another one's runs is what came through
 
 
@@ -160,10 +164,10 @@ def unpacked(file: Path) -> bytes:
 
 
 def _edition(file: Path) -> tuple[str, ...]:
-    """The letters of the text edition beside it, if there is one."""
+    """The CJK characters of the text edition beside it, if there is one; the rest is set in other ways."""
     for ending in (".txt.gz", ".txt"):
         if (text := file.with_suffix(ending)).exists():
-            return tuple("".join(unpacked(text).decode("utf-8", "replace").split()))
+            return tuple(_HAN.findall(unpacked(text).decode("utf-8", "replace")))
     return ()
 
 
@@ -217,7 +221,7 @@ def quality(sample: Sample, texts: list[str]) -> str:
         return f"{sum(row in flat for row in sample.rows)} of {len(sample.rows)} rows whole"
     if not sample.truth:
         return ""
-    words = list("".join(joined.split())) if len(sample.truth[0]) == 1 else joined.split()
+    words = _HAN.findall(joined) if len(sample.truth[0]) == 1 else joined.split()
     if len(words) > 5000:  # comparing is quadratic: by runs of eight
         want, have = (_runs(words_) for words_ in (list(sample.truth), words))
         return f"{len(want & have) / len(want):.3f} of the text"
