@@ -6,7 +6,8 @@ Does not know: how files are read; retrieval.
 Every reading is a process of its own, with the parser's import. Pages per second are of processor time, which
 stays comparable on a busy machine; memory is the peak of the process that parses. GLM Chat's figures are of
 the whole road: the child's start, its lines, the words mended. It reads every page; the others read --most
-pages of a longer file, spread evenly over it, and are compared by the page.
+pages of a longer file, spread evenly over it, and are compared by the page: what opening it costs is shared
+by all of its pages.
 
 More manuals than are installed: `apt-get download gnuplot-doc octave-doc r-doc-pdf debian-reference-zh-cn
 developers-reference-ja`, `dpkg -x` each into one folder, and --manuals FOLDER. Where a text edition of
@@ -74,33 +75,41 @@ class Sample:
     rows: tuple[str, ...] = ()
 
 
-def by_glm_chat(file: Path, most: int) -> list[str]:
+@dataclass(frozen=True)
+class Opened:
+    """A file that a reader has opened: its pages in all, and texts as they are read."""
+
+    total: int
+    texts: Iterator[str]
+
+
+def by_glm_chat(file: Path, most: int) -> Opened:
     from app.documents.isolated import Child
     from app.documents.reading import gathered
 
     child = Child(["read", str(file)])
     texts = [page.text for page in gathered(child, file.name).pages]
     CHILDS.append(child.peak)
-    return texts
+    return Opened(len(texts), iter(texts))
 
 
-def by_pypdf(file: Path, most: int) -> list[str]:
+def by_pypdf(file: Path, most: int) -> Opened:
     import pypdf
 
     pages = pypdf.PdfReader(file).pages
-    return [pages[at].extract_text() for at in spread(len(pages), most)]
+    return Opened(len(pages), (pages[at].extract_text() for at in spread(len(pages), most)))
 
 
-def by_pdfplumber(file: Path, most: int) -> list[str]:
+def by_pdfplumber(file: Path, most: int) -> Opened:
     import pdfplumber
 
-    texts = []
-    with pdfplumber.open(file) as document:
-        for at in spread(len(document.pages), most):
-            page = document.pages[at]
-            texts.append(page.extract_text() or "")
-            page.close()
-    return texts
+    def texts() -> Iterator[str]:
+        for at in spread(len(pages), most):
+            yield pages[at].extract_text() or ""
+            pages[at].close()
+
+    pages = pdfplumber.open(file).pages
+    return Opened(len(pages), texts())
 
 
 def spread(pages: int, most: int) -> list[int]:
@@ -112,9 +121,12 @@ def spread(pages: int, most: int) -> list[int]:
 def one(reader: str, file: Path, most: int) -> None:
     """Read a file and say how that went, as one line of JSON: the measured process."""
     began, before = time.perf_counter(), processor()
-    texts = {"GLM Chat": by_glm_chat, "pypdf": by_pypdf, "pdfplumber": by_pdfplumber}[reader](file, most)
-    seconds, cpu = time.perf_counter() - began, processor() - before
-    print(json.dumps({"seconds": seconds, "cpu": cpu, "peak": peak(), "texts": texts}))
+    opened = {"GLM Chat": by_glm_chat, "pypdf": by_pypdf, "pdfplumber": by_pdfplumber}[reader](file, most)
+    opening = processor() - before
+    texts = list(opened.texts)
+    seconds, reading = time.perf_counter() - began, processor() - before - opening
+    each = opening / opened.total + reading / max(1, len(texts))
+    print(json.dumps({"seconds": seconds, "each": each, "peak": peak(), "texts": texts}))
 
 
 def processor() -> float:
@@ -259,8 +271,7 @@ def compare(wanted: list[Sample], most: int) -> None:
             if found is None:
                 print(f"{name:<28}{reader:<12} failed, or took over {SLOWEST} s", flush=True)
                 continue
-            texts, seconds, cpu, peak = (found[what] for what in ("texts", "seconds", "cpu", "peak"))
-            each = cpu / len(texts)
+            texts, seconds, each, peak = (found[what] for what in ("texts", "seconds", "each", "peak"))
             ours = ours or each  # the first reader's
             if reader in times:
                 times[reader].append(each / ours)
