@@ -197,10 +197,9 @@ def shown(found: Table) -> Iterator[str]:
             rows.append([file.name, *(_written(cell) for cell in row)])
             signs |= dict.fromkeys(SIGNS[cell.mark] for cell in row if cell.mark in SIGNS)
     widths = [max(_wide(_cut(row[at])) for row in rows) for at in range(len(head))]
-    for row in rows if len(rows) > 1 else ():
-        yield "  ".join(
-            _padded(_cut(value), width) for value, width in zip(row, widths, strict=True)
-        ).rstrip()
+    for line in rows if len(rows) > 1 else ():
+        words = (_padded(_cut(word), width) for word, width in zip(line, widths, strict=True))
+        yield "  ".join(words).rstrip()
     if notes or signs:
         yield ""
     yield from (TOLD[sign] for sign in signs)
