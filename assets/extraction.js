@@ -212,7 +212,11 @@
     about.append(theirs(make('h3', 'title', shown.title)));
     if (shown.question) about.append(theirs(make('p', 'hint', shown.question)));
     top.append(press('All tables', home, 'back'), about);
-    for (const [mark, words] of Object.entries(LEGEND)) parts.legend.append(sign(mark), make('span', '', words));
+    for (const [mark, words] of Object.entries(LEGEND)) {
+      const pair = make('span', 'pair');
+      pair.append(sign(mark), make('span', '', words));
+      parts.legend.append(pair);
+    }
     frame.append(parts.grid);
     body.replaceChildren(top, parts.progress, parts.bar, tools, parts.input, frame, parts.proof, parts.legend);
     for (const file of shown.list) place(file);
