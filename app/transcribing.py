@@ -87,11 +87,13 @@ def write_down(
 
 
 class Transcribing:
-    """One per app; from any thread. One page at a time, document after document in the order of asking."""
+    """One per app; from any thread. One page at a time, document after document in the order of asking.
 
-    def __init__(self, engine: Engine, quiet: float = QUIET_SECONDS) -> None:
-        """quiet: seconds without a question before a page is begun."""
-        self._engine, self.quiet = engine, quiet
+    quiet: seconds without a question before a page is begun.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine, self.quiet = engine, QUIET_SECONDS
         self._changed = threading.Condition()
         self._orders: dict[tuple[Store, int], _Order] = {}
         self._cancel = threading.Event()
