@@ -196,7 +196,7 @@
     measuring(value.measuring);
     targets(value.places);
     const now = value.switch ? `${value.switch.name} ${value.switch.state}` : '';
-    if (now !== last) unfolded?.panel.again();
+    if (now !== last && value.switch?.state === 'done') unfolded?.panel.again();  // what was refused stays chosen
     last = now;
     const nodes = value.lines.map((one) => {
       const parts = lines.get(one.name) || line(one.name);

@@ -59,7 +59,7 @@ def produced(store: Store, blobs: Blobs, folder: Path) -> Iterator[str]:
     for what, kept, anyway in (LOADING, ASKING):
         for remedy in ("What would help: x.", NOTHING_HELPS):
             yield str(NotEnoughMemory(what, 2, 1, [("x", 1)], kept, remedy + anyway))
-    yield from remedied()
+    yield from dict.fromkeys(remedied())
     fetching = Transfer("fetching", 1, 2)
     for transfer in (fetching, replace(fetching, speed=1.0), replace(fetching, speed=1.0, seconds_left=9)):
         yield models._doing(transfer, False)
