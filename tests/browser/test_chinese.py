@@ -23,7 +23,7 @@ EXAMPLES = ROOT / "assets" / "examples"
 # What may stand in Latin letters in a Chinese window: names, formats, units.
 LATIN = (
     *("GLM Chat", "GLM-4.5V", "ChatGPT", "Claude", "Markdown", "JSON", "Top-p", "FOLDER", "GB", "MB", "kB"),
-    *("Ctrl", "Shift"),
+    *("Ctrl", "Shift", "GiB", "MLX", "Metal", "Python", "-bit", "bf16", "mxfp4", "nvfp4", "mxfp8"),
 )
 # What these tests call things, inside sentences of ours.
 THEIRS = (
