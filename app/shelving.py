@@ -12,6 +12,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -171,20 +172,21 @@ def _of_library(store: Store, name: str) -> StoredDocument | None:
 
 
 def _read(name: str) -> Read:
-    path = Path(name).expanduser().absolute()
+    path, title = Path(name).expanduser().absolute(), Path(name).name
     try:
-        if path.is_file():
-            return intake.read_file(
-                "", path, path.name, lambda done, all_: _progress(path.name, done, all_), lambda: False
-            )
-        with opened(Config()) as store:
-            found = _of_library(store, name)
-            read = intake.read_before(store, found.sha256) if found else None
+        if not path.is_file():
+            config = Config()
+            with opened(config) as store:
+                if (found := _of_library(store, name)) is None:
+                    raise BackendError(f"{UNKNOWN.format(name)}.")
+                if read := intake.read_before(store, found.sha256):
+                    return read
+            # an older reader made what is there
+            path, title = Blobs(config.blobs).path(found.sha256), found.title
+        told = partial(_progress, title)
+        return intake.read_file("", path, title, told, lambda: False)
     except Unreadable as error:
         raise BackendError(f"{name}: {error}") from error
-    if read is None:
-        raise BackendError(f"{UNKNOWN.format(name)}.")
-    return read
 
 
 def _file(name: str) -> Path:

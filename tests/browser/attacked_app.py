@@ -16,7 +16,7 @@ from hostile_words import ANSWERS, aimed
 from scripted_app import script
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app import exchange, server, tables
+from app import exchange, lending, server, tables
 from app.config import Config
 from app.security import Guard, Keys
 from mlx_backend import Answer, FakeEngine, Reasoning, Request, Text
@@ -57,6 +57,6 @@ class Watched(Guard):
 if __name__ == "__main__":
     server.Guard = Watched  # type: ignore[misc]
     server.UPLOAD_LIMIT = f"{LIMIT}b"
-    exchange.UPLOAD_LIMIT = exchange.ATTACHED_LIMIT = tables.FILE_LIMIT = LIMIT
+    exchange.UPLOAD_LIMIT = exchange.ATTACHED_LIMIT = tables.FILE_LIMIT = lending.FILE_LIMIT = LIMIT
     with FakeEngine(hostile) as engine:
         sys.exit(server.serve(Config(), engine, port=int(sys.argv[2]), open_browser=False))

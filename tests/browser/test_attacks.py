@@ -107,16 +107,17 @@ REQUESTS = """async ([base, picture]) => {
     'upload_progress?upload_id=evil', 'app_id', 'file=/etc/passwd', 'dev/reload'].map((one) =>
     `gradio_api/${one}`);
   gets.push('', 'config', 'export/json', 'export/markdown', 'healthz', 'monitoring', 'theme.css');
-  gets.push('now', 'models', 'ended', 'tables', 'tables/1', 'tables/1/save/csv');
+  gets.push('now', 'models', 'ended', 'documents?c=x', 'tables', 'tables/1', 'tables/1/save/csv');
   const document = `pages/${'0'.repeat(64)}-1`;
   gets.push(document, ...['1', '1/marks?q=x', '1/picture?long=1000', 'find?q=x', 'original'].map((one) =>
     `${document}/${one}`));
   const all = [...gets.map((path) => ['GET', `${base}/${path}`]), ['GET', picture],
     ...Object.entries(posts).map(([path, body]) => ['POST', `${base}/gradio_api/${path}`, body]),
     ['POST', `${base}/import`, file], ['POST', `${base}/import`, '{}'], ['POST', `${base}/link`, ''],
-    ['POST', `${base}/tables/1/files`, file],
-    ['POST', `${base}/`, form({ token: 'x' })], ...['models', 'rest', 'quit', 'tables'].map((path) =>
-      ['POST', `${base}/${path}`, '{}']), ['PUT', `${base}/import`, '{}'], ['DELETE', picture]];
+    ['POST', `${base}/tables/1/files`, file], ['POST', `${base}/library`, file],
+    ['POST', `${base}/`, form({ token: 'x' })],
+    ...['models', 'rest', 'quit', 'tables', 'documents'].map((path) => ['POST', `${base}/${path}`, '{}']),
+    ['PUT', `${base}/import`, '{}'], ['DELETE', picture]];
   const json = { 'content-type': 'application/json', authorization: 'Bearer x' };
   const read = [];
   const once = async ([method, address, body], options) => {

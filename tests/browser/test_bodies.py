@@ -190,7 +190,7 @@ def endless(piece: bytes = b"x" * 65536) -> Iterator[bytes]:
 
 
 @pytest.mark.usefixtures("quietly")
-@pytest.mark.parametrize("path", ["/import", "/gradio_api/upload", "/tables/1/files"])
+@pytest.mark.parametrize("path", ["/import", "/gradio_api/upload", "/tables/1/files", "/library"])
 @pytest.mark.parametrize("length", ["told", "not told"])
 def test_what_is_too_large_is_refused_and_leaves_nothing(rig: Rig, path: str, length: str) -> None:
     pieces = form([("big.png", endless())]) if "upload" in path else endless()
@@ -209,7 +209,7 @@ def test_many_files_are_together_too_large(rig: Rig) -> None:
 
 
 @pytest.mark.usefixtures("quietly")
-@pytest.mark.parametrize("path", ["/import", "/gradio_api/upload", "/tables/1/files"])
+@pytest.mark.parametrize("path", ["/import", "/gradio_api/upload", "/tables/1/files", "/library"])
 def test_what_breaks_off_leaves_nothing(rig: Rig, path: str) -> None:
     head = "".join(f"{name}: {value}\r\n" for name, value in {**FORM, "cookie": rig.cookie}.items())
     begun = f'--{BOUNDARY}\r\ncontent-disposition: form-data; name="files"; filename="a.png"\r\n\r\n'
@@ -224,7 +224,7 @@ def test_what_breaks_off_leaves_nothing(rig: Rig, path: str) -> None:
 
 @pytest.mark.usefixtures("quietly")
 @pytest.mark.parametrize(
-    "path", ["/import", "/gradio_api/upload", "/gradio_api/queue/join", "/tables", "/nowhere"]
+    "path", ["/import", "/gradio_api/upload", "/gradio_api/queue/join", "/tables", "/library", "/nowhere"]
 )
 def test_a_stranger_is_refused_before_the_end(rig: Rig, path: str) -> None:
     with socket.create_connection(("127.0.0.1", rig.app.port), timeout=30) as line:
@@ -250,6 +250,32 @@ def test_a_stranger_is_refused_before_the_end(rig: Rig, path: str) -> None:
 def test_nonsense_is_told_in_words(rig: Rig, body: bytes) -> None:
     status, words = rig.ask("POST", "/import", body)
     assert status == 400 and "Traceback" not in json.loads(words)["words"]
+    assert rig.left() == []
+
+
+DOCUMENTS: list[bytes] = [
+    b"", b"{", b"5", b"[]", b"null", b"\xff", b"[" * 100_000, b'{"id": NaN, "act": "remove"}',
+    b'{"act": [], "id": 1}', b'{"act": {"a": 1}, "id": 1, "c": {}}', b'{"act": "remove", "id": 1, "c": "x"}',
+    b'{"act": "delete", "id": 999999999999999999999999999}', b'{"act": "keep", "id": true, "c": 5}',
+    b'{"act": "stop", "id": -1}', b'{"act": "' + b"x" * 20_000 + b'", "id": 1}',
+]  # fmt: skip
+
+
+@pytest.mark.usefixtures("quietly")
+@pytest.mark.parametrize("order", DOCUMENTS)
+def test_an_order_about_documents_that_cannot_be_does_nothing(rig: Rig, order: bytes) -> None:
+    status, words = rig.ask("POST", "/documents", order, content_type="application/json")
+    assert status in (200, 400) and isinstance(json.loads(words)["told"], str)
+    value = json.loads(rig.ask("GET", "/documents?c=%00..%2f..%2fx")[1])
+    assert (value["chat"], value["library"], value["adding"]) == ([], [], [])
+    assert rig.ask("POST", "/documents", b'{"act": "keep", "id": 1}', content_type="text/plain")[0] == 400
+
+
+@pytest.mark.usefixtures("quietly")
+@pytest.mark.parametrize("name", ["..%2f..%2fsecret.md", "%00", "a%0d%0ab.md", "%2fetc%2fpasswd", "x" * 5000])
+def test_a_name_for_the_library_leads_nowhere(rig: Rig, name: str) -> None:
+    status, words = rig.ask("POST", "/library", b"%PDF-1.7 nothing", x_file_name=name)
+    assert status == 400 and "damaged" in json.loads(words)["told"]
     assert rig.left() == []
 
 

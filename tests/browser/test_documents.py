@@ -30,7 +30,7 @@ def test_an_answer_shows_what_it_read_and_what_it_proved(
     file.write_text("# Depths\n\nAt lowest water 2.1 metres remain over the sill.\n")
     page = open_page(quoting.start())
     page.set_input_files("#box input[type=file]", file)
-    expect(page.locator(".chip")).to_contain_text("Its pages are read when you send it", timeout=20_000)
+    expect(page.locator(".chip")).to_contain_text("whole document, 1 of 1 page", timeout=60_000)
     page.locator("#box textarea").press_sequentially("How deep is it?")
     page.keyboard.press("Enter")
     latest = page.locator("#latest")
