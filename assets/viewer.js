@@ -288,7 +288,10 @@
   dialog.addEventListener('cancel', (event) => { if (!finder.node.hidden) { event.preventDefault(); look(false); } });
   addEventListener('keydown', (event) => {
     if (!dialog.open || event.isComposing || document.querySelector(':popover-open, dialog[open]:not(.viewer)')) return;
-    if (event.key === 'Escape' && !phone.matches) return finder.node.hidden || !finder.node.contains(event.target) ? dialog.close() : look(false);
+    if (event.key === 'Escape') {
+      event.preventDefault();  // a search field would only be emptied
+      return finder.node.hidden || !finder.node.contains(event.target) ? dialog.close() : look(false);
+    }
     if (!dialog.contains(event.target) || event.metaKey || event.ctrlKey || event.altKey) return;
     const typed = event.target.closest('input');
     if (event.key === 'ArrowLeft' && !typed) step(-1);
