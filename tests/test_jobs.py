@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from app import disk
+from app.answering import Live
 from app.blobs import Blobs
-from app.jobs import Jobs
+from app.jobs import FOLLOW_HZ, Job, Jobs
 from app.shelves import Shelves
 from app.store import Part, StillAnswering, Store
 from app.turn import BadDraft, Draft
@@ -54,15 +56,27 @@ def jobs(store: Store, home: Path, engine: Gated) -> Iterator[Jobs]:
     jobs.close(PATIENCE)
 
 
+def following(job: Job, hz: float = FOLLOW_HZ) -> Iterator[Live]:
+    """What a follower sees, one state at a time."""
+    states = job.follow(hz)
+
+    async def step() -> Live | None:
+        return await anext(states, None)
+
+    with asyncio.Runner() as runner:
+        while (live := runner.run(step())) is not None:
+            yield live
+
+
 def test_followers_come_any_time_and_see_the_end(jobs: Jobs, store: Store, engine: Gated) -> None:
     job = jobs.start(None, Draft("?"))
-    early = job.follow(hz=1000)
+    early = following(job, hz=1000)
     assert next(early).parts == ()
     engine.gate.release()
     while not (live := next(early)).parts:
         pass
     assert live.parts == (Part("text", "0 "),)
-    late = job.follow(hz=1000)
+    late = following(job, hz=1000)
     assert next(late).parts == (Part("text", "0 "),)
     engine.gate.release(3)
     words = (Part("text", "0 1 2 "),)
@@ -70,14 +84,14 @@ def test_followers_come_any_time_and_see_the_end(jobs: Jobs, store: Store, engin
     assert job.wait(PATIENCE)
     assert store.path(job.begun.conversation_id)[-1].parts == words
     assert jobs.get(job.begun.conversation_id) is None
-    assert [live.parts for live in job.follow()] == [words]  # one who comes after the end
+    assert [live.parts for live in following(job)] == [words]  # one who comes after the end
 
 
 def test_a_flood_of_words_is_coalesced(store: Store, home: Path) -> None:
     words = [Answer("x") for _ in range(2000)]
     jobs = Jobs(Shelves(store, Blobs(home / "blobs")), FakeEngine(words))
     job = jobs.start(None, Draft("?"))
-    states = list(job.follow(hz=10))
+    states = list(following(job, hz=10))
     assert states[-1].parts == (Part("text", "x" * 2000),)
     assert len(states) < 1000
 
@@ -85,7 +99,7 @@ def test_a_flood_of_words_is_coalesced(store: Store, home: Path) -> None:
 def test_stop_keeps_what_came(jobs: Jobs, store: Store, engine: Gated) -> None:
     job = jobs.start(None, Draft("?"))
     engine.gate.release()
-    follower = job.follow(hz=1000)
+    follower = following(job, hz=1000)
     while not next(follower).parts:
         pass
     jobs.stop(job.begun.conversation_id)
@@ -124,7 +138,7 @@ def test_a_deleted_conversation_ends_its_job(jobs: Jobs, store: Store, engine: G
     store.delete_conversation(job.begun.conversation_id)
     engine.gate.release(4)
     assert job.wait(PATIENCE)
-    assert [live.parts for live in job.follow()]
+    assert [live.parts for live in following(job)]
     assert store.conversations() == ()
     assert jobs.get(job.begun.conversation_id) is None
 

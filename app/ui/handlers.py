@@ -8,7 +8,8 @@ Everything an event carries was chosen by the client: ids are looked up before t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -150,22 +151,31 @@ class Handlers:
             return (*[gr.skip()] * 7, str(refused), gr.skip())
         return self._show(conversation, request)
 
-    def follow(self, conversation: str | None, request: gr.Request) -> Iterator[tuple[Update, ...]]:
-        """Repaint the last turn until its answer is stored: latest, waiting.
+    async def wait(self, conversation: str | None, request: gr.Request) -> AsyncIterator[Update]:
+        """What an answer waits for, in words, until its own words arrive: waiting."""
+        yield gr.skip()  # a generator that yields nothing sets its outputs to null
+        if job := self._jobs.get(conversation):
+            async for live in job.follow():
+                if self._view.get(request.session_hash or "") != conversation:
+                    return
+                yield messages.waiting(live)
+                if live.parts:
+                    return
+
+    async def follow(self, conversation: str | None, request: gr.Request) -> AsyncIterator[Update]:
+        """Repaint the last turn until its answer is stored: latest.
 
         Only what changes ten times a second: Gradio makes a component anew for each one that is skipped.
         """
-        session = request.session_hash or ""
-        job = self._jobs.get(conversation)
-        yield gr.skip(), gr.skip()  # a generator that yields nothing sets its outputs to null
-        if job is not None:
-            asked = self._last_turn(job.begun.conversation_id, request)[:1]
+        yield gr.skip()
+        if job := self._jobs.get(conversation):
+            asked = (await asyncio.to_thread(self._last_turn, job.begun.conversation_id))[:1]
             media = _media(request)
             question = messages.exchanges(asked, media)
-            for live in job.follow():
-                if self._view.get(session) != conversation:
+            async for live in job.follow():
+                if self._view.get(request.session_hash or "") != conversation:
                     return
-                yield question + messages.arriving(live, media), messages.waiting(live)
+                yield question + messages.arriving(live, media)
 
     def ended(self, conversation: str | None, request: gr.Request) -> tuple[Update, ...]:
         """The last turn as it was stored: latest, waiting, box, acts.
@@ -231,7 +241,7 @@ class Handlers:
             acts.offered(path, viewer.address(store)),
         )
 
-    def _last_turn(self, conversation: str, request: gr.Request) -> Sequence[Message]:
+    def _last_turn(self, conversation: str) -> Sequence[Message]:
         return self._of(conversation).path(conversation)[-2:]
 
     def _of(self, conversation: str | None) -> Store:
@@ -293,7 +303,8 @@ def wire(page: Page, handlers: Handlers) -> None:
         for event in (sent, tried, loaded, opened, acted, changed, fresh, passing):
             event.then(None, page.conversations, None, js=ADDRESS)
             if event is not acted:
-                followed = event.success(handlers.follow, page.conversation, last_turn[:2], **QUIET)
+                waited = event.success(handlers.wait, page.conversation, page.waiting, **QUIET)
+                followed = waited.success(handlers.follow, page.conversation, page.latest, **QUIET)
                 ended = followed.success(handlers.ended, page.conversation, last_turn, **QUIET)
                 ended.then(None, None, None, js=READS)
                 ended.then(handlers.named, page.conversation, [page.conversations, page.title], **QUIET)

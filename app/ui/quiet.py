@@ -55,6 +55,9 @@ def prepare(uploads: Path) -> None:
     os.environ["HF_HUB_OFFLINE"] = "1"  # read once, at import
     if _MODULE not in sys.modules:
         sys.meta_path.insert(0, _NoStubs())
+    if "matplotlib" not in sys.modules and importlib.util.find_spec("matplotlib") is None:
+        # Gradio tries to import it twice for every event, and each try looks through all folders anew
+        sys.modules["matplotlib"] = None  # type: ignore[assignment]
 
 
 def enclose(demo: Any) -> None:
