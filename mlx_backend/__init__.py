@@ -8,6 +8,7 @@ from .budget import best, first_change, plan, small
 from .calibration import Measurement, measure_here, stored_calibration, use_calibration
 from .catalogue import KNOWN, Known, known, unsupported
 from .chore import Chore, Pace
+from .deleting import delete_model, forget
 from .device import MACS, imagined, this_machine
 from .engine import Engine, EngineLike
 from .errors import (
@@ -25,7 +26,7 @@ from .errors import (
 )
 from .fake import FakeEngine
 from .finding import Disk, Found, disks, find_models, hub_cache, locate, look_at
-from .hub import Download, Job, Transfer, Verification, delete_model, forget, headers
+from .hub import Download, Job, Transfer, Verification, headers
 from .published import ladder, named, published_shape
 from .reply import Reply
 from .sizes import (

@@ -15,24 +15,21 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from mlx_backend import manifest as notes
 from mlx_backend.catalogue import HUB
+from mlx_backend.deleting import forget
 from mlx_backend.errors import DownloadFailed
-from mlx_backend.finding import ASIDE, aside_of, home_of, look_at
-from mlx_backend.locks import locked
-from mlx_backend.manifest import MANIFEST, UNFINISHED
+from mlx_backend.finding import home_of
 from mlx_backend.remote import SILENCE
 
 Phase = Literal[
@@ -268,73 +265,3 @@ def headers(repo: str, endpoint: str = "") -> list[dict[str, Any]]:
         last = said[-1] if said else {"kind": "stopped", "error": "It was stopped from outside."}
         raise DownloadFailed(last["kind"], last["error"])
     return list(said[-1]["headers"])
-
-
-def forget(repo: str, place: Path) -> int:
-    """Throw away what was fetched of a model that is not whole. Returns the bytes that are free again."""
-    aside = aside_of(place, repo)
-    if not aside.is_dir():
-        return 0
-    with _alone(aside, repo):
-        freed = sum(path.stat().st_size for path in aside.iterdir() if path.is_file())
-        shutil.rmtree(aside)
-    return freed
-
-
-def delete_model(folder: Path) -> int:
-    """Delete the model in this folder. Returns the bytes that are free again.
-
-    Only what the app or the model hub's own tools put there: a folder of anybody else, and files that
-    somebody put beside a model, stay. Raises DownloadFailed with the reason where nothing was deleted.
-    """
-    found = look_at(folder)
-    if folder.parent.name == "snapshots":
-        return _delete_cached(folder)
-    note = notes.read(folder, UNFINISHED) or notes.read(folder)
-    if not found.ours or note is None:
-        raise DownloadFailed(
-            "refused", f"{folder} was not put there by this app, so it was not deleted. Delete it by hand."
-        )
-    place = folder.parents[1]
-    if folder.parent.name == ASIDE:
-        return forget(note.repo, place)
-    (place / ASIDE).mkdir(exist_ok=True)
-    with _alone(aside_of(place, note.repo), note.repo):
-        freed = _delete_files(folder, note)
-    return freed + forget(note.repo, place)
-
-
-def _delete_files(folder: Path, note: notes.Manifest) -> int:
-    # First the note that it is whole: a deletion that is cut short must not leave half a model that looks
-    # whole.
-    notes.write(folder, note, UNFINISHED)
-    (folder / MANIFEST).unlink(missing_ok=True)
-    freed = 0
-    for file in note.files:
-        with suppress(FileNotFoundError):
-            freed += (folder / file.name).stat().st_size
-            (folder / file.name).unlink()
-    (folder / UNFINISHED).unlink()
-    for empty in (folder, folder.parent):
-        with suppress(OSError):  # something else lies there
-            empty.rmdir()
-    return freed
-
-
-def _delete_cached(folder: Path) -> int:
-    from huggingface_hub import scan_cache_dir  # seconds to import
-
-    plan = scan_cache_dir(folder.parents[2]).delete_revisions(folder.name)
-    plan.execute()
-    return plan.expected_freed_size
-
-
-@contextmanager
-def _alone(aside: Path, repo: str) -> Iterator[None]:
-    with ExitStack() as held:
-        try:
-            held.enter_context(locked(aside.with_name(f"{aside.name}.lock"), None))
-        except BlockingIOError:
-            busy = f"{repo} is being downloaded now. Pause that first."
-            raise DownloadFailed("busy", busy) from None
-        yield

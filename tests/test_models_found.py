@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mlx_backend import Download, Verification, find_models
+from mlx_backend import Download, DownloadFailed, Verification, delete_model, find_models
 
 REPO = "someone/GLM-4.5V-tiny"
 
@@ -67,3 +67,33 @@ def test_what_is_left_of_another_attempt_is_no_part_of_the_model(tiny_model: Pat
     assert job.wait(60).state == "done"
     assert not any((place / REPO / name).exists() for name in strays)
     assert [model.state for model in find_models([place])] == ["whole"]
+
+
+def test_only_what_is_in_a_cache_is_deleted_as_such(tiny_model: Path, tmp_path: Path) -> None:
+    kept = cached(tmp_path / "cache", "e/fine", tiny_model, "89ab" * 10) / "snapshots" / ("89ab" * 10)
+    mine = tmp_path / "holidays" / "snapshots" / "2026"
+    shutil.copytree(tiny_model, mine)
+    with pytest.raises(DownloadFailed, match="was not put there by this app"):
+        delete_model(mine)
+    assert (mine / "config.json").exists()
+    assert delete_model(kept) > 0
+    assert not kept.exists()
+
+
+def test_a_deletion_that_fails_is_told_and_leaves_no_model(tiny_model: Path, tmp_path: Path) -> None:
+    place = tmp_path / "place"
+    job = Download(REPO, place, offline=tiny_model, reserve=0)
+    job.start()
+    assert job.wait(60).state == "done"
+    in_the_way = place / REPO / "tokenizer.json"
+    in_the_way.unlink()
+    in_the_way.mkdir()  # what is no file cannot be deleted as one
+    with pytest.raises(
+        DownloadFailed, match=r"could not be deleted as a whole \(.+\)\. What is left"
+    ) as failed:
+        delete_model(place / REPO)
+    assert failed.value.kind == "disk"
+    assert "whole" not in [model.state for model in find_models([place])]
+    in_the_way.rmdir()
+    assert delete_model(place / REPO) > 0
+    assert find_models([place]) == []

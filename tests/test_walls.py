@@ -110,6 +110,7 @@ LIGHT += [
     "verify",
     "finding",
     "fetch",
+    "deleting",
     "hub",
 ]
 LIGHT += [
