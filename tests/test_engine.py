@@ -23,15 +23,35 @@ from mlx_backend import (
 )
 
 
+@pytest.fixture(scope="module")
+def real(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    """One for all tests that end with a whole engine: each worker with MLX takes seconds to start."""
+    with Engine(tiny_model, log=tmp_path_factory.mktemp("real") / "worker.log") as real:
+        yield real
+
+
 @pytest.fixture(params=["real", "slow", "fake"])
 def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[EngineLike]:
-    if request.param == "fake":
+    """With the model in memory or not, as the test before left it."""
+    if request.param == "real":
+        yield request.getfixturevalue("real")
+    else:
+        yield from own(request.param, request, tmp_path)
+
+
+@pytest.fixture(params=["real", "slow", "fake"])
+def own_engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[EngineLike]:
+    yield from own(request.param, request, tmp_path)
+
+
+def own(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[EngineLike]:
+    if kind == "fake":
         words = [Answer(f"word {n} ") for n in range(60)]
         with FakeEngine([Progress("prefill", 0, 1), *words], delay=0.02) as fake:
             list(fake.load(tmp_path))
             fake.unload()
             yield fake
-    elif request.param == "slow":
+    elif kind == "slow":
         yield request.getfixturevalue("slow")
     else:
         with Engine(request.getfixturevalue("tiny_model"), log=tmp_path / "worker.log") as real:
@@ -42,6 +62,7 @@ def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[EngineLik
 
 
 def test_an_answer_loads_reads_speaks_and_ends(engine: EngineLike) -> None:
+    engine.unload()
     first, second = answer(engine, question()), answer(engine, question())
     assert stages(first)[0] == "load" and "prefill" in stages(first)
     assert "load" not in stages(second)
@@ -53,6 +74,7 @@ def test_an_answer_loads_reads_speaks_and_ends(engine: EngineLike) -> None:
 
 
 def test_load_tells_bytes_up_to_all_of_them(engine: EngineLike) -> None:
+    engine.unload()
     model = engine.status().model
     assert model is not None
     events = list(engine.load(Path(model)))
@@ -143,17 +165,17 @@ def test_closing_the_stream_cancels(engine: EngineLike) -> None:
     assert engine.status().state == "idle"
 
 
-def test_close_ends_whoever_speaks_or_waits(engine: EngineLike) -> None:
-    speaking = engine.stream(question(max_tokens=2000))
+def test_close_ends_whoever_speaks_or_waits(own_engine: EngineLike) -> None:
+    speaking = own_engine.stream(question(max_tokens=2000))
     while not isinstance(next(speaking), Answer | Reasoning):
         pass
-    waiting = engine.stream(question())
+    waiting = own_engine.stream(question())
     next(waiting)
-    engine.close()
+    own_engine.close()
     with pytest.raises(EngineStopped):
         list(speaking)
     with pytest.raises(BackendError, match="closing"):
         list(waiting)
     with pytest.raises(BackendError, match="closing"):
-        answer(engine, question())
-    assert engine.status().state == "stopped"
+        answer(own_engine, question())
+    assert own_engine.status().state == "stopped"

@@ -90,11 +90,12 @@ def test_killed_at_twenty_random_moments(slow: Engine) -> None:
 @pytest.mark.slow
 def test_the_real_worker_killed_in_load_prefill_and_decode(tiny_model: Path) -> None:
     with Engine(tiny_model) as engine:
-        whole = answer(engine, question())
+        long = question(max_tokens=200)  # more than is said while the test waits for a busy computer
+        whole = answer(engine, long)
         engine.unload()
         first_word = next(n for n, event in enumerate(whole) if not isinstance(event, Progress | Saw))
         for moment in 1, first_word - 1, first_word + 2:
-            killed_after(engine, moment, question())
+            killed_after(engine, moment, long)
             assert isinstance(answer(engine, question())[-1], Done)
             engine.unload()
 
