@@ -17,10 +17,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import openpyxl
-from openpyxl.styles import Font, PatternFill
-from openpyxl.utils import get_column_letter
-
 from app.extract.cells import Mark, Row, Value
 from app.extract.columns import Column
 
@@ -98,7 +94,10 @@ def _told(value: Value) -> str:
 
 def as_xlsx(table: Table) -> bytes:
     """Two sheets: the table, tinted where a value is not proven, and the evidence of every cell."""
-    book = openpyxl.Workbook()
+    from openpyxl import Workbook  # here: the server loads no library that reads files
+    from openpyxl.styles import PatternFill
+
+    book = Workbook()
     sheet = book.active
     sheet.title = "Table"
     _fill(sheet, lines(table))
@@ -116,6 +115,9 @@ def as_xlsx(table: Table) -> bytes:
 
 
 def _fill(sheet: Any, rows: Iterator[list[Value]]) -> None:
+    from openpyxl.styles import Font
+    from openpyxl.utils import get_column_letter
+
     widths: dict[int, int] = {}
     for at, row in enumerate(rows, 1):
         for column, value in enumerate(row, 1):

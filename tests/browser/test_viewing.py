@@ -122,7 +122,9 @@ def test_a_quotation_that_is_nowhere_shows_the_page_it_named(
     page.locator("#latest .source", has_text="not found in the documents").click()
     expect(shown.locator("img[alt='Page 1']")).to_be_visible(timeout=SOON)
     expect(shown.locator(".note.missing")).to_contain_text("These words were not found in the documents.")
-    expect(shown.locator(".note")).to_contain_text("This is the page that the answer named. nine fathoms <b>deep</b> it is")
+    expect(shown.locator(".note")).to_contain_text(
+        "This is the page that the answer named. nine fathoms <b>deep</b> it is"
+    )
     expect(shown.locator("i.mark, .note b + b")).to_have_count(0)
 
 
