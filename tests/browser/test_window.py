@@ -201,8 +201,8 @@ def test_a_question_sent_while_the_page_still_opens_can_be_stopped(app: Any, ope
 
     def hold(route: Route) -> None:
         asked.append(route.request.post_data_json["data"])
-        second = asked.count([None]) == 2 and asked[-1] == [None]  # follow, then this one: ended
-        held.append(route) if second else route.continue_()
+        third = asked.count([None]) == 3 and asked[-1] == [None]  # wait, follow, then this one: ended
+        held.append(route) if third else route.continue_()
 
     page.route("**/queue/join*", hold)
     page.reload()
