@@ -11,6 +11,7 @@ import http.server
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -47,7 +48,11 @@ def make_bundle(folder: Path) -> Path:
     if lacking := [name for name in ("curl", "ps", "awk") if shutil.which(name) is None]:
         pytest.skip(f"every Mac has {' and '.join(lacking)}, this computer has not")
     stand_in = folder / "uv"
-    stand_in.write_text(f"#!{sys.executable}\n{(ROOT / 'tests' / 'stand_in_uv.py').read_text()}")
+    script = [
+        sys.executable,
+        str(ROOT / "tests" / "stand_in_uv.py"),
+    ]  # no first line may hold a space in a path
+    stand_in.write_text(f'#!/bin/sh\nexec {shlex.join(script)} "$@"\n')
     app = build(stand_in, folder)
     (app / "Contents" / "Resources" / "setup-mb").write_text(str(len(PIECES)))
     return app

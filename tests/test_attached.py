@@ -26,7 +26,7 @@ def test_an_answer_names_its_pages_and_its_quotations(depths: Path, capsys: pyte
     )
     assert ask_with(engine, QUESTION, [depths], "fake", as_json=True) == 0
     told = json.loads(capsys.readouterr().out)
-    assert told["read"] == [{"title": "Depths.md", "read": 1, "total": 1}]
+    assert told["read"] == [{"document": 1, "title": "Depths.md", "read": 1, "total": 1}]
     right, wrong = told["quotations"]
     assert (right["verified"], right["title"], right["page"]) == (True, "Depths.md", 1)
     assert (wrong["verified"], wrong["how"]) == (False, "missing")
