@@ -11,6 +11,7 @@ import json
 import os
 import random
 import resource
+import shlex
 import shutil
 import signal
 import struct
@@ -436,7 +437,7 @@ def test_a_disk_that_fills_up_is_told_and_gone_on_with(hub: Hub, place: Path, tm
     disk.mkdir()
     task = {"do": "download", "repo": REPO, "place": str(disk), "reserve": -(1 << 30), "from": ""}
     task |= {"endpoint": hub.url, "silence": 5.0, "pause": 0.001, "patience": 6}
-    fetch = f"{sys.executable} -P -m mlx_backend.fetch '{json.dumps(task)}' < /dev/zero"
+    fetch = shlex.join([sys.executable, "-P", "-m", "mlx_backend.fetch", json.dumps(task)]) + " < /dev/zero"
     script = f"""
         mount -t tmpfs -o size=200k tmpfs {disk} || exit 77
         {fetch}; find {disk} -name glm-chat.json

@@ -80,7 +80,7 @@ def test_a_local_folder_is_found_chosen_and_remembered(stock: Stock, home: Path,
     assert stock.answering == str(folder) and not stock.is_demo
     assert (chosen(home), default_model()) == (str(folder), str(folder))
     line = next(line for line in models.value(stock, imagined(64))["lines"] if line["title"] == "my own")
-    assert line["answers"] and line["can"] == [] and line["fits"] == "yes"
+    assert line["answers"] and line["can"] == ["memory"] and line["fits"] == "yes"
     with pytest.raises(Refused, match="answers now"):
         stock.delete(str(folder))
     stock.choose(DEMO)

@@ -43,7 +43,11 @@ def plan(scale: float = 1.0) -> list[Phase]:
     pictures, words = Stage(turns=1, size=1.6), Stage(size=0.6)
     easy, whole, larger = Stage(most=2), Stage(), Stage(large=0.35)
     far, mixed = Stage(turns=1, large=0.8, size=1.6), Stage(large=0.5)
-    lists = Stage(large=0.35, alike=0.6)
+    lists, fine, pairs = (
+        Stage(large=0.35, alike=0.6),
+        Stage(large=0.5, alike=0.5),
+        Stage(large=0.3, alike=0.8),
+    )
     phases = [
         Phase("look", 2400, WARM, pictures, 0.02, answers=False, final_lr=0.2),
         Phase("quote", 600, Kinds(quote=0.9, outside=0.1), words, 0.02, final_lr=0.5),
@@ -57,5 +61,7 @@ def plan(scale: float = 1.0) -> list[Phase]:
         Phase("far", 2000, FAR, far, 0.0015, answers=False, final_lr=0.1),
         Phase("edges", 1800, SHARP, mixed, 0.003, together=2, vision=0.4),
         Phase("lists", 1500, LISTS, lists, 0.0025, together=2, vision=0.4),
+        Phase("fine", 2200, LISTS, fine, 0.002, together=2, vision=0.5),
+        Phase("pairs", 1600, LISTS, pairs, 0.002, together=2, vision=0.4),
     ]
     return [replace(phase, steps=max(1, round(phase.steps * scale))) for phase in phases]
