@@ -13,6 +13,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -28,9 +29,11 @@ from mlx_backend import (
     ModelMissing,
     Progress,
     Request,
+    Sampling,
     Saw,
 )
 
+LONG = '{"type": "array", "items": {"enum": ["a lamp", "six boats", "red"]}, "minItems": 1000}'
 DEATH = 5.0  # seconds after which the news of a death counts as hanging
 
 
@@ -90,7 +93,8 @@ def test_killed_at_twenty_random_moments(slow: Engine) -> None:
 @pytest.mark.slow
 def test_the_real_worker_killed_in_load_prefill_and_decode(tiny_model: Path) -> None:
     with Engine(tiny_model) as engine:
-        long = question(max_tokens=200)  # more than is said while the test waits for a busy computer
+        # a list that must be long: no busy computer reads so slowly that it is said before the kill
+        long = replace(question(max_tokens=1500), sampling=Sampling(temperature=1, seed=1), schema=LONG)
         whole = answer(engine, long)
         engine.unload()
         first_word = next(n for n, event in enumerate(whole) if not isinstance(event, Progress | Saw))
