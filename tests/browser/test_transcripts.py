@@ -50,7 +50,7 @@ def test_scanned_pages_are_written_down_and_quoted_as_such(
     shelf.get_by_role("button", name="Done").click()
     ask(page, "And now?", 2)
     told = page.locator(".sources").last
-    expect(told).to_contain_text("transcribed by the model: every ship pays thirty crowns")
+    expect(told).to_contain_text("transcribed by the model: “every ship pays thirty crowns”")
     page.locator(".chat a[data-quote=transcribed]").last.click()
     viewer = page.locator("dialog.viewer")
     expect(viewer).to_contain_text("what the model wrote down of this page", timeout=SOON)
