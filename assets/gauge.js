@@ -2,7 +2,7 @@
 // names of folders: textContent only. Asks the app every few seconds while the page can be seen.
 (() => {
   const root = document.documentElement;
-  const CALM = 5000, BUSY = 1000;  // ms
+  const CALM = 5000, ANSWERING = 3000, LOADING = 1000;  // ms
   const make = (tag, name, text) => {
     const node = document.createElement(tag);
     if (name) node.className = name;
@@ -71,7 +71,8 @@
           const value = await answer.json();
           window.glmchat.now = value;
           draw(value);
-          if (value.loading || ['starting', 'loading', 'busy'].includes(value.state)) soon = BUSY;
+          if (value.state === 'busy') soon = ANSWERING;
+          if (value.loading || ['starting', 'loading'].includes(value.state)) soon = LOADING;
         }
       } catch { /* the app has ended, or will answer later */ }
     }

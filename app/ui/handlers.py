@@ -165,7 +165,7 @@ class Handlers:
     async def follow(self, conversation: str | None, request: gr.Request) -> AsyncIterator[Update]:
         """Repaint the last turn until its answer is stored: latest.
 
-        Only what changes ten times a second: Gradio makes a component anew for each one that is skipped.
+        Only what changes several times a second: Gradio makes a component anew for each one that is skipped.
         """
         yield gr.skip()
         if job := self._jobs.get(conversation):
