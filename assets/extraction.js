@@ -11,13 +11,7 @@
     seen: ['◐', 'Read off a picture by the model. The program cannot check it.'],
   };
   const LEGEND = { verified: 'on its page', unlike: 'not in the quoted words', missing: 'words not found', seen: 'read off a picture' };
-  const make = (tag, name, text) => {
-    const node = document.createElement(tag);
-    if (name) node.className = name;
-    if (text != null) node.textContent = text;
-    return node;
-  };
-  const theirs = (node) => { node.translate = false; return node; };
+  const { make, theirs } = window.glmchat;
   const press = (words, then, name) => {
     const node = make('button', name || '', words);
     node.type = 'button';

@@ -3,12 +3,7 @@
 (() => {
   const root = document.documentElement;
   const CALM = 5000, ANSWERING = 3000, LOADING = 1000;  // ms
-  const make = (tag, name, text) => {
-    const node = document.createElement(tag);
-    if (name) node.className = name;
-    if (text != null) node.textContent = text;
-    return node;
-  };
+  const { make } = window.glmchat;
   const STATES = {
     stopped: 'not loaded', starting: 'starting', loading: 'loading', idle: 'ready', busy: 'answering',
   };

@@ -2,13 +2,7 @@
 // Knows: how what was found is listed. Does not know: how a page is shown (viewer.js). Excerpts are untrusted.
 (() => {
   const TYPING_MS = 250;
-  const make = (tag, name, text) => {
-    const node = document.createElement(tag);
-    if (name) node.className = name;
-    if (text != null) node.textContent = text;
-    return node;
-  };
-  const theirs = (node) => { node.translate = false; return node; };
+  const { make, theirs } = window.glmchat;
 
   // ask: the app, by a path under the document's address. choose: called with the words and a page that has them.
   function lookup({ ask, choose }) {

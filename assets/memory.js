@@ -1,12 +1,7 @@
 // How a model is run on this computer: switches, what each saves and costs, the sum. A part of the models page.
 // Nothing is changed before its button is pressed; the sums come from the app's planner, none is made here.
 (() => {
-  const make = (tag, name, text) => {
-    const node = document.createElement(tag);
-    if (name) node.className = name;
-    if (text != null) node.textContent = text;
-    return node;
-  };
+  const { make } = window.glmchat;
   const press = (words, then) => {
     const node = make('button', '', words);
     node.type = 'button';

@@ -1,13 +1,7 @@
 // The models page: a dialog with every model, what fits, what is here, and what can be done with each.
 // Names of models and folders are somebody's own: textContent only. The app is asked over plain addresses.
 (() => {
-  const make = (tag, name, text) => {
-    const node = document.createElement(tag);
-    if (name) node.className = name;
-    if (text != null) node.textContent = text;
-    return node;
-  };
-  const own = (node) => { node.translate = false; return node; };
+  const { make, theirs: own } = window.glmchat;
   const set = (node, text) => {
     node.hidden = !text;
     if (node.textContent !== (text || '')) node.textContent = text || '';

@@ -31,7 +31,7 @@
     setSidebar(open);
     if (!phone.matches) write('sidebar', open ? 'open' : 'closed');
   };
-  window.glmchat = { closeDrawer: () => phone.matches && setSidebar(false), setTheme, setText };
+  Object.assign((window.glmchat ||= {}), { closeDrawer: () => phone.matches && setSidebar(false), setTheme, setText });
 
   document.addEventListener('click', (event) => {
     const what = event.target.closest?.('[data-do]')?.dataset.do;

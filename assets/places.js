@@ -4,12 +4,7 @@
   const SVG = 'http://www.w3.org/2000/svg';
   const COLOURS = ['#d13438', '#3e63dd', '#1d8153', '#b45309', '#8e4ec6', '#0a7896', '#c2307f', '#7c6f00'];
   const colour = (n) => COLOURS[(n - 1) % COLOURS.length];
-  const make = (tag, name, text) => {
-    const node = document.createElement(tag);
-    node.className = name;
-    if (text != null) node.textContent = text;
-    return node;
-  };
+  const { make } = window.glmchat;
   const shape = (tag, values) => {
     const node = document.createElementNS(SVG, tag);
     for (const [key, value] of Object.entries(values)) node.setAttribute(key, value);

@@ -2,12 +2,7 @@
 // Names come from people and imports: textContent only.
 (() => {
   const WAIT = 20000;  // ms for one moment of a video, then it counts as one that cannot be played
-  const make = (tag, name, text) => {
-    const node = document.createElement(tag);
-    node.className = name;
-    if (text != null) node.textContent = text;
-    return node;
-  };
+  const { make } = window.glmchat;
   const count = (n, one, many) => `${n.toLocaleString('en')} ${n === 1 ? one : many}`;
   const size = ([width, height]) => `${width.toLocaleString('en')} × ${height.toLocaleString('en')}`;
   const tokens = (n) => count(n, 'token', 'tokens');

@@ -1,13 +1,7 @@
 // The documents of this chat and the library: a panel over the chat, and a line above the composer that says which of them
 // the next question reads. Knows: the addresses of lending.py. Titles are untrusted: textContent only.
 (() => {
-  const make = (tag, name, text) => {
-    const node = document.createElement(tag);
-    if (name) node.className = name;
-    if (text != null) node.textContent = text;
-    return node;
-  };
-  const theirs = (node) => { node.translate = false; return node; };
+  const { make, theirs } = window.glmchat;
   const LOOK = 700;  // ms between two looks while a file is read into the library
   const SURE = 6000;  // ms in which a second click is meant
   const GONE = 'The app does not answer. Is it still running?';

@@ -1,13 +1,7 @@
 // What an answer read and what it quotes: lines under it and numbers in its text, each a way to the page (viewer.js).
 // Titles, headings and quoted words are untrusted: textContent only.
 (() => {
-  const make = (tag, name, text) => {
-    const node = document.createElement(tag);
-    if (name) node.className = name;
-    if (text != null) node.textContent = text;
-    return node;
-  };
-  const theirs = (node) => { node.translate = false; return node; };
+  const { make, theirs } = window.glmchat;
   // "page 7" and "slide 3" are ours; a heading or the name of a sheet is the document's
   const label = (text) => (/^(page|slide) \d+$/.test(text) ? make('span', '', text) : theirs(make('span', '', text)));
 

@@ -6,13 +6,7 @@
   const REST_MS = 90;  // a page that is only leafed through is not drawn
   const SLOW_MS = 150;  // the page before stays so long
   const phone = matchMedia('(max-width: 767px)');
-  const make = (tag, name, text) => {
-    const node = document.createElement(tag);
-    if (name) node.className = name;
-    if (text != null) node.textContent = text;
-    return node;
-  };
-  const theirs = (node) => { node.translate = false; return node; };
+  const { make, theirs } = window.glmchat;
   const press = (name, words, then) => {
     const node = make('button', name);
     node.type = 'button';

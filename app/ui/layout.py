@@ -98,8 +98,8 @@ def theme() -> gr.themes.Base:
 
 
 STYLES = ("app.css", "composer.css", "saw.css", "history.css", "models.css", "touch.css")  # later wins
-SCRIPTS: tuple[str, ...] = ("page.js", "places.js", "links.js", "seek.js", "saw.js", "sources.js")
-SCRIPTS += ("lookup.js", "viewer.js", "gauge.js", "models.js", "extraction.js", "shelf.js")
+SCRIPTS: tuple[str, ...] = ("elements.js", "page.js", "places.js", "links.js", "seek.js", "saw.js")
+SCRIPTS += ("sources.js", "lookup.js", "viewer.js", "gauge.js", "models.js", "extraction.js", "shelf.js")
 SCRIPTS += ("memory.js", "language.js")
 
 
