@@ -22,6 +22,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.blobs import Blobs
+from app.orders import embedded
 from app.store import Store
 from app.transfer import BadExport, BadImport, Exported, export_archive, export_markdown, import_file
 
@@ -29,8 +30,6 @@ UPLOAD_LIMIT = 20_000_000_000  # bytes: an export with years of videos
 TOO_LARGE = "The file is larger than 20 GB. Nothing was imported."
 SKIPPED_SHOWN = 20
 ATTACHED_LIMIT = 2_000_000_000  # bytes of one upload to the composer, all its files together
-# What a page embeds, as opposed to what a person asks for: a picture in an answer must not start an export.
-EMBEDDED = ("image", "video", "audio", "track", "style", "script", "font", "frame", "iframe")
 KINDS: dict[str, Callable[..., Exported]] = {"markdown": export_markdown, "json": export_archive}
 
 
@@ -45,14 +44,15 @@ def router(store: Store, blobs: Blobs, folder: Path) -> APIRouter:
 
     @routes.get("/export/{kind}")
     def export(request: Request, kind: str, c: str | None = None) -> Response:
-        if request.headers.get("sec-fetch-dest") in EMBEDDED:
+        if embedded(request):
             return PlainTextResponse("An export is a file to save.", 403)
         return _export(store, blobs, folder, kind, c)
 
     @routes.post("/import")
     async def import_(request: Request) -> Response:
-        scratch = Path(tempfile.mkdtemp(dir=folder))
+        scratch = None
         try:
+            scratch = Path(tempfile.mkdtemp(dir=folder))
             file = scratch / named(request.headers.get("x-file-name", ""))
             if not await received(request, file, UPLOAD_LIMIT):
                 return JSONResponse({"words": TOO_LARGE}, 413)
@@ -63,7 +63,8 @@ def router(store: Store, blobs: Blobs, folder: Path) -> APIRouter:
             why = error.strerror or "it cannot be written"
             return JSONResponse({"words": f"The file could not be kept: {why}. Nothing was imported."}, 507)
         finally:
-            shutil.rmtree(scratch, ignore_errors=True)
+            if scratch is not None:
+                shutil.rmtree(scratch, ignore_errors=True)
 
     return routes
 

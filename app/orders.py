@@ -1,6 +1,6 @@
 """What the page orders at plain addresses: a JSON object in, JSON out, the work in a thread.
 
-Knows: how such an order looks, how large it may be, how anything else is refused.
+Knows: how such an order looks, how large it may be, how anything else is refused; what a page embeds.
 Does not know: any order.
 
 A form of another page cannot send one: the guard refuses foreign origins, and here a body that is not
@@ -19,6 +19,14 @@ from starlette.concurrency import run_in_threadpool
 
 LARGEST = 10_000  # bytes of a body
 NOT_OURS = "This is not a message of GLM Chat's page. Nothing was done."
+# What a page embeds, as opposed to what a person or a script of ours asks for.
+EMBEDDED = frozenset({"image", "video", "audio", "track", "style", "script", "font"})
+EMBEDDED |= {"frame", "iframe", "object", "embed"}
+
+
+def embedded(request: Request) -> bool:
+    """Whether a page embeds it: no picture in an answer makes this app work, no frame shows a document."""
+    return request.headers.get("sec-fetch-dest") in EMBEDDED
 
 
 def fresh(value: dict[str, Any], status: int = 200) -> JSONResponse:
@@ -54,6 +62,7 @@ async def _object(request: Request, largest: int) -> dict[str, Any] | None:
             return None
     try:
         order = json.loads(body)
+        json.dumps(order, ensure_ascii=False).encode()  # half a character is no text: no database takes it
     except (ValueError, RecursionError):
         return None
     return order if isinstance(order, dict) else None

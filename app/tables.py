@@ -25,13 +25,13 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect
 
 from app import disk
-from app.exchange import EMBEDDED, named, received
+from app.exchange import named, received
 from app.extract import columns
 from app.extract.running import Now, run
 from app.extract.saving import SAVED
 from app.extract.table import table
 from app.library import Engine
-from app.orders import fresh, ordered
+from app.orders import embedded, fresh, ordered
 from app.shelves import Shelf
 from app.store import DiskTrouble, StoredBlob
 from app.ui import extraction
@@ -95,7 +95,7 @@ class Tables:
         return fresh({"table": extraction.value(self._store, found, _number(after), now, ended)})
 
     def _save(self, request: Request, number: str, kind: str) -> Response:
-        if request.headers.get("sec-fetch-dest") in EMBEDDED:  # a picture in an answer must not make it
+        if embedded(request):  # a picture in an answer must not make it
             return PlainTextResponse("A table is a file to save.", 403)
         found = table(self._store, _number(number)) if kind in SAVED else None
         if found is None:
@@ -208,7 +208,7 @@ class Tables:
             position = self._store.add_extraction_file(number, stored, file.name)
         except DiskTrouble as error:
             return fresh({"told": f"It could not be written: {error}. Nothing was changed."}, 507)
-        return JSONResponse({"position": position})
+        return fresh({"told": GONE}, 404) if position is None else JSONResponse({"position": position})
 
 
 def _number(text: str) -> int:

@@ -219,6 +219,12 @@ def test_orders_that_mean_nothing_do_nothing(client: TestClient, jobs: Jobs, not
     assert look(client, "\0../../x")["chat"] == []
 
 
+def test_an_order_with_half_a_character_is_refused(client: TestClient) -> None:
+    body = b'{"act": "read", "id": 1, "c": "\\ud800"}'
+    answer = client.post("/documents", content=body, headers={"content-type": "application/json"})
+    assert answer.status_code == 400 and "Nothing was done" in answer.json()["told"]
+
+
 def test_a_file_that_is_too_large_leaves_nothing(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("app.lending.FILE_LIMIT", 100)
     assert add(client, "..%2F..%2Fevil.md", WORDS)[0] == 413

@@ -21,6 +21,7 @@ from app.blobs import Blobs
 from app.documents import reading
 from app.documents.indexing import chunks
 from app.documents.pages import Document
+from app.orders import EMBEDDED
 from app.shelves import Shelf, Shelves
 from app.store import Message, Part, Store, StoredBlob
 from app.ui import sources, viewer
@@ -261,7 +262,7 @@ def test_a_place_that_is_none_marks_nothing(client: TestClient, paper: str, span
     assert client.get(f"/pages/{paper}/1/marks?{span}").json() == {"boxes": [], "outline": False}
 
 
-@pytest.mark.parametrize("kind", viewer.EMBEDDED)
+@pytest.mark.parametrize("kind", sorted(EMBEDDED))
 def test_nothing_of_a_document_is_embedded(client: TestClient, paper: str, kind: str) -> None:
     for path in ("", "/1/picture?long=1000", "/original", "/find?q=sill"):
         assert client.get(f"/pages/{paper}{path}", headers={"sec-fetch-dest": kind}).status_code == 403

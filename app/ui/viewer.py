@@ -18,13 +18,13 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 from fastapi import APIRouter, Request
-from fastapi.responses import FileResponse, JSONResponse, Response
+from fastapi.responses import FileResponse, Response
 
 from app.documents import drawing, finding
 from app.documents.pages import PICTURED, Page, Rect, Unreadable
+from app.orders import embedded, fresh
 from app.shelves import Shelf, Shelves
 from app.store import Store, StoredDocument
 
@@ -35,20 +35,6 @@ SCREEN, POINTS = 96, 72  # of an inch: what a browser calls a pixel, what a PDF 
 MOST_BOXES = 60  # places that are marked on one picture
 FOREVER = "private, max-age=31536000, immutable"
 NAME = re.compile(r"([0-9a-f]{64})-([0-9]{1,15})", re.ASCII)
-# What a page embeds: a picture in an answer must not make this app draw, no frame shows a document.
-EMBEDDED = (
-    "image",
-    "video",
-    "audio",
-    "track",
-    "style",
-    "script",
-    "font",
-    "frame",
-    "iframe",
-    "object",
-    "embed",
-)
 
 GONE = "This document is no longer here: it went with the last chat that had it."
 NO_PAGE = "The document has no such page."
@@ -88,7 +74,7 @@ class Viewer:
         pictured = document.kind in PICTURED
         if pictured and document.total:
             numbers = list(range(1, document.total + 1))  # one that could not be read can still be drawn
-        return _fresh(
+        return fresh(
             {
                 "title": document.title,
                 "total": max(document.total, len(numbers)),
@@ -103,7 +89,7 @@ class Viewer:
         shelf, document = self._document(request)
         words = request.query_params.get("q", "")[: finding.LONGEST]
         hits = finding.found(shelf.store.pages(document.id), words)
-        return _fresh(
+        return fresh(
             {
                 "hits": [asdict(hit) for hit in hits[: finding.MOST_HITS]],
                 "pages": len(hits),
@@ -128,7 +114,7 @@ class Viewer:
         """Its text and which characters of it are marked: those from `start` to `end`, or the words `q`."""
         shelf, document = self._document(request)
         page = _stored(shelf, document, request)
-        return _fresh(
+        return fresh(
             {
                 "number": page.number,
                 "label": page.label,
@@ -153,7 +139,7 @@ class Viewer:
             with self._turn():
                 found = drawing.places(_file(shelf, document), page, spans)
             boxes = [_share(rect, page) for place in found if place.exact for rect in place.rects]
-        return _fresh({"boxes": boxes, "outline": bool(spans) and not boxes})
+        return fresh({"boxes": boxes, "outline": bool(spans) and not boxes})
 
     def _picture(self, request: Request) -> Response:
         shelf, document = self._document(request)
@@ -204,13 +190,13 @@ def _told(act: Callable[[Request], Response]) -> Callable[[Request], Response]:
 
     def route(request: Request) -> Response:
         try:
-            if request.headers.get("sec-fetch-dest") in EMBEDDED:
+            if embedded(request):
                 raise NotShown(NO_PAGE, 403)
             return act(request)
         except NotShown as error:
-            return _fresh({"told": str(error)}, error.status)
+            return fresh({"told": str(error)}, error.status)
         except Unreadable as error:
-            return _fresh({"told": f"This page cannot be drawn. {error}"}, 422)
+            return fresh({"told": f"This page cannot be drawn. {error}"}, 422)
 
     return route
 
@@ -260,7 +246,3 @@ def _file(shelf: Shelf, document: StoredDocument) -> Path:
     if not file.exists():
         raise NotShown(NO_FILE)
     return file
-
-
-def _fresh(value: dict[str, Any], status: int = 200) -> JSONResponse:
-    return JSONResponse(value, status, {"cache-control": "no-store"})
