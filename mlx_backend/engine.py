@@ -155,7 +155,7 @@ class Engine:
     def measure(self, request: Request) -> Measured:
         order = self._chosen()
         measured = self._measuring.measure(order.folder, request)
-        return replace(measured, limit=min(measured.limit, order.setup.context))
+        return replace(measured, limit=min(measured.limit, self._setup(order).context))
 
     def status(self) -> Status:
         worker = self._worker
@@ -220,6 +220,13 @@ class Engine:
         self.close()
 
     # --- one worker at a time ------------------------------------------------------------------------------
+
+    def _setup(self, order: Order) -> Setup:
+        """How it is run: what the guard made of the order where it was loaded already, see Guard.load."""
+        worker = self._worker
+        if worker is None or worker.facts is None or worker.order != order:
+            return order.setup
+        return worker.facts.setup or order.setup
 
     def _chosen(self) -> Order:
         if self._order is None:

@@ -69,8 +69,11 @@ class Sight:
     ) -> Generator[Event, None, Features | None]:
         total, done = sum(len(item.grids) for item in needed), 0
         features: Features = {}
+        # First of all, and held to the end: what is seen now may push them out, and nothing is seen that the
+        # guard was not told of by unseen().
+        held = {names: self.kept.get(names) for names in (tuple(item.names) for item in needed)}
         for item in needed:
-            vectors = self.kept.get(tuple(item.names))
+            vectors = held[tuple(item.names)]
             if vectors is None:
                 pieces: list[mx.array] = []
                 for piece in self._model.encode(self._processor.pieces(item, most)):
@@ -80,6 +83,7 @@ class Sight:
                     yield Progress("images", done + len(pieces), total)
                 vectors = mx.concatenate(pieces)
                 mx.eval(vectors)
+                held[tuple(item.names)] = vectors
                 self.kept.put(tuple(item.names), vectors)
             done += len(item.grids)
             features.update(_split(item, vectors, self._merge))

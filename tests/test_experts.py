@@ -15,13 +15,14 @@ from asking import ROOT
 from make_tiny_model import TINY, make
 from mlx.utils import tree_flatten
 
+from mlx_backend import Engine, small
 from mlx_backend.apart import expert_bytes, is_repacked
 from mlx_backend.errors import BackendError, ModelBroken, NotEnoughMemory
 from mlx_backend.glm import experts, load
-from mlx_backend.guard import LIMIT
+from mlx_backend.guard import LEAST, LIMIT
 from mlx_backend.limits import guard_of
 from mlx_backend.respond import Responder
-from mlx_backend.sizes import GB, GIB, Machine, Setup
+from mlx_backend.sizes import EDGE, GB, GIB, Machine, Setup
 from mlx_backend.types import Answer, Message, Request, Sampling, Text
 
 SHAPE = replace(TINY, hidden=128, moe_inter=256, experts=32, layers=9, experts_per_token=4)
@@ -129,6 +130,23 @@ def test_the_limit_reaches_the_store(pair: tuple[Path, Path], monkeypatch: pytes
     monkeypatch.setenv(LIMIT, str(int((needed - found.weights.experts // 2) / 0.97)))
     responder = Responder(pair[1], setup=setup)
     assert responder.setup.experts_share < 0.6
+
+
+def test_a_conversation_that_the_guard_made_shorter_is_the_one_that_is_told(
+    pair: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Room for one layer of experts and a short conversation: measured as the loaded model holds it."""
+    setup = Setup(vision=False, patches=0, picture_tokens=0)
+    found = guard_of(pair[1], setup, "float32", False)
+    least = replace(small(setup), context=LEAST, experts_share=found.layer / found.weights.experts)
+    monkeypatch.setenv(LIMIT, str(int(found._judge(machine(64 * GB), least).metal_peak / EDGE) + 1))
+    question = Request((Message("user", (Text("hello"),)),))
+    with Engine(pair[1], setup=setup) as engine:
+        assert engine.measure(question).limit == setup.context
+        for _ in engine.load(pair[1], setup):
+            pass
+        assert engine.status().setup is not None and engine.status().setup.context == LEAST
+        assert engine.measure(question).limit == LEAST
 
 
 # --- preparing ---------------------------------------------------------------------------------------------

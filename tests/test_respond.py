@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from turns import picture, user
 
 from mlx_backend.errors import BadMedia, ContextTooLong
 from mlx_backend.respond import Responder
@@ -193,6 +194,24 @@ def test_the_token_limit_of_pictures_shrinks_them(responder, tmp_path):
     small = events(responder, replace(request, max_image_tokens=48))[-1].stats.prompt_tokens
     assert full - small > 130  # of 16 x 12 tokens
     assert small < 48 + 50
+
+
+def test_no_picture_is_looked_at_that_was_not_forecast(tiny_model, monkeypatch):
+    """Room for the vectors of one picture: the new one pushes the kept one out, which is needed after it."""
+    found = Responder(tiny_model, dtype="float32")
+    list(found.respond(replace(HELLO, messages=(user(picture(1)),), max_tokens=1)))
+    found._sight.kept.limit = found._sight.kept.nbytes
+    looked: list[int] = []
+    real = found.model.encode
+
+    def encode(pieces):
+        looked.append(1)
+        return real(pieces)
+
+    monkeypatch.setattr(found.model, "encode", encode)
+    run = found.prepare(replace(HELLO, messages=(user(picture(2), picture(1)),), max_tokens=1))
+    list(found.compute(run))
+    assert len(run.needs.pictures) == len(looked) == 1
 
 
 def test_another_chat_template_is_told_in_the_log(tiny_model, tmp_path, caplog):
