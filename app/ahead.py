@@ -34,14 +34,15 @@ TICK = 0.1  # seconds
 class State:
     """How far a file is read. done, total: pages, total 0 while nobody knows how many there are.
 
-    over: its reading has ended, with `read` or with `problem`, a sentence for the person. sha256: of its
-    content, once that is known.
+    over: its reading has ended, with `read` or with `problem`, a sentence for the person. known: `read` is
+    what was stored before, without the words it is found by. sha256: of its content, once that is known.
     """
 
     done: int = 0
     total: int = 0
     over: bool = False
     read: Read | None = None
+    known: bool = False
     problem: str = ""
     sha256: str = ""
 
@@ -117,7 +118,7 @@ class Ahead:
                     del self._files[one.path]
             if stopped():
                 raise Unreadable("stopped", "Reading was stopped. Nothing was kept.")
-            if one.state.read is not None and one.state.read.words:
+            if one.state.read is not None and not one.state.known:
                 return one.state.read
         return intake.read_file(sha256, file, name, on_page, stopped)
 
@@ -149,10 +150,9 @@ class Ahead:
         stopped = lambda: not self._holds(one)  # noqa: E731
         try:
             one.sha256 = _content(one.path, stopped)
-            known = intake.read_before(one.store, one.sha256)
-            return State(
-                read=known or intake.read_file(one.sha256, one.path, one.path.name, self._told(one), stopped)
-            )
+            if (known := intake.read_before(one.store, one.sha256)) is not None:
+                return State(read=known, known=True)
+            return State(read=intake.read_file(one.sha256, one.path, one.path.name, self._told(one), stopped))
         except Unreadable as error:
             return State(problem=str(error))
         except OSError:

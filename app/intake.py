@@ -24,6 +24,7 @@ from app.store import Message, Store, StoredBlob, StoredDocument
 DOCUMENT = "application/octet-stream"
 READER = 2  # goes up when files are read better than before: they are read anew
 PAUSE = 0.0002  # seconds after each page; measured beside it, the longest wait of a thread was 316 ms, then 4
+WAIT = 0.1  # seconds between two looks at whether to stop
 _reading = threading.Lock()  # one file at a time, whoever asks: the second one to ask finds it read
 
 Told = Callable[[str, int, int], None]  # name of the file, pages done, pages in all or 0
@@ -121,9 +122,18 @@ def kept(
     store: Store, sha256: str, file: Path, name: str, told: Told, stopped: Stopped, reads: Reads
 ) -> StoredDocument | None:
     """A file as a stored document, read now if it was not before. None: it was stopped, and the next one to
-    ask reads it."""
-    with _reading:
+    ask reads it.
+
+    One that could not be read is tried again: the computer may have been busy, or this may be asked because
+    something was mended.
+    """
+    while not _reading.acquire(timeout=WAIT):
+        if stopped():  # another file may be read for minutes
+            return None
+    try:
         return _kept_now(store, sha256, file, name, told, stopped, reads)
+    finally:
+        _reading.release()
 
 
 def read_file(
@@ -145,12 +155,10 @@ def _giving_way(words: Iterable[Chunk]) -> Iterator[Chunk]:
 
 
 def read_before(store: Store, sha256: str) -> Read | None:
-    """What is stored of a file. Raises Unreadable where nothing of it can be used."""
+    """What is stored of a file, without the words it is found by; None: nothing that can be used."""
     found = store.document(sha256, READER)
-    if found is None or found.status == "reading":
+    if found is None or found.status != "ready":
         return None
-    if found.status == "failed":
-        raise Unreadable("corrupt", " ".join(found.problems))
     pages = store.pages(found.id)
     return Read(Document(found.kind, found.title, pages, found.outline, found.total, found.problems))
 
@@ -159,7 +167,7 @@ def _kept_now(
     store: Store, sha256: str, file: Path, name: str, told: Told, stopped: Stopped, reads: Reads
 ) -> StoredDocument | None:
     found = store.document(sha256, READER)
-    if found is not None and found.status != "reading":
+    if found is not None and found.status == "ready":
         return found
     blob = StoredBlob(
         sha256, store.media_type(sha256) or DOCUMENT, file.stat().st_size if file.exists() else 0

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import papers
 import pytest
 from asking import until
 
@@ -131,6 +132,18 @@ def test_what_was_read_once_is_not_read_again(
     assert read is not None and len(read.document.pages) == 1
     assert ask(jobs, notes).wait(20)
     jobs.close(1)
+
+
+def test_a_scan_which_has_no_words_is_not_read_again_either(
+    ahead: Ahead, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scan = tmp_path / "scan.pdf"
+    scan.write_bytes(papers.scanned())
+    ahead.want("page", [scan], store)
+    until(lambda: ahead.state(scan).over)
+    monkeypatch.setattr(reading, "read", lambda *_: pytest.fail("it was read again"))
+    name = ahead.state(scan).sha256
+    assert ahead.read(name, scan, "scan.pdf", lambda done, total: None, lambda: False).document.total == 1
 
 
 def test_one_that_is_sent_before_its_reading_begins_is_read_by_its_turn(

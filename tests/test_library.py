@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import pytest
 from asked_pages import BOOKS
 
-from app import library, turn
+from app import intake, library, turn
 from app.answering import Live, Opening
 from app.blobs import Blobs
 from app.documents import reading
+from app.documents.isolated import Child, Guard
 from app.store import Begun, Message, Part, Store
 from app.turn import BadDraft, Cancel, Draft
 from app.ui import messages, sources
@@ -224,6 +226,26 @@ def test_a_file_that_cannot_be_read_says_why_and_the_next_question_works(
     assert chat.ask(ASK, handbook).status == "complete"
     (asked,) = chat.engine.requests
     assert len(asked.messages) == 1 and words(asked).startswith("Below are pages")
+
+
+def test_a_file_that_could_not_be_read_is_tried_again(
+    store: Store, blobs: Blobs, handbook: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chat = Chat(store, blobs, [Answer("Yes.")])
+    with monkeypatch.context() as busy:
+        child = partial(Child, guard=Guard(seconds=0.0, per_line=0.0))
+        busy.setattr(reading, "Child", lambda arguments, guard, stopped: child(arguments, stopped=stopped))
+        assert chat.ask(ASK, handbook).status == "error"
+    assert chat.ask(ASK, handbook).status == "complete"
+
+
+def test_one_waits_for_a_file_of_somebody_else_and_can_be_stopped(
+    store: Store, blobs: Blobs, handbook: Path
+) -> None:
+    with intake._reading:
+        cancel = Cancel()
+        cancel.set()
+        assert Chat(store, blobs, [Answer("Yes.")]).ask(ASK, handbook, cancel=cancel).status == "interrupted"
 
 
 def test_a_document_that_is_put_aside_brings_no_more_pages(
