@@ -23,7 +23,10 @@ BOOK = (
     Heading(1, "Appendix B", 30),
     Heading(1, "第十二章 港口费用", 40),
 )
-PAGES = (Page(50, "page 50", "5.2 Ropes ........ 61"), Page(61, "page 61", "\n5.2 Ropes\nare long."))
+PAGES = (
+    Page(50, "page 50", "5.2 Ropes ........ 61\nMore in 5.2 Ropes, or for 7. Later."),
+    Page(61, "page 61", "\n5.2 Ropes\nare long."),
+)
 
 
 @pytest.mark.parametrize(
@@ -43,12 +46,17 @@ PAGES = (Page(50, "page 50", "5.2 Ropes ........ 61"), Page(61, "page 61", "\n5.
         ("Kapitel 1", [*range(3, 10)]),
         ("section 5.2", [61]),
         ("section 9.9", []),
+        ("section 7", []),
         ("3.2 metres of rope", []),
         ("a section about nothing", []),
     ],
 )
 def test_sections_that_a_question_names(question: str, pages: list[int]) -> None:
     assert named(question, BOOK, PAGES) == pages
+
+
+def test_a_page_of_empty_lines_is_looked_through_at_once() -> None:
+    assert named("section 7", BOOK, [Page(1, "page 1", "\n" * 200_000 + " " * 200_000)]) == []
 
 
 def test_headings_are_cut_at_levels_and_then_at_their_number() -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from itertools import islice
 
 from app.documents.evidence import BAR, one_line, plain
 from app.documents.indexing import estimated
@@ -111,8 +112,9 @@ def _begins(number: str) -> re.Pattern[str]:
 
 def _by_line(number: str, pages: Sequence[Page]) -> list[int]:
     """The first two pages with such a line. One that ends in a number is of a table of contents."""
-    line = re.compile(_begins(number).pattern + r"[.:)\s]{1,4}[^\W\d][^\n]{0,200}(?<!\d)$", re.M | re.I)
-    return [page.number for page in pages if line.search(page.text)][:2]
+    line = re.compile(_begins(number).pattern + r"[.:)\s]{1,4}[^\W\d].{0,200}(?<!\d)$", re.IGNORECASE)
+    found = (page.number for page in pages if any(line.match(one.strip()) for one in page.text.splitlines()))
+    return list(islice(found, 2))
 
 
 def _titled(question: str, outline: Sequence[Heading]) -> Iterator[int]:
