@@ -52,6 +52,15 @@ def test_of_a_picture_nothing_can_be_looked_up() -> None:
         assert cell(NUMBER, "a", "b", page=3, box=box).box == ()
 
 
+def test_a_transcript_proves_nothing() -> None:
+    page = Page(1, "page 1", PAGES[1].text, 600, 800, image_only=True, source="vlm-ocr")
+    given = {"number": {"value": "INV-7", "quote": "Invoice number: INV-7", "page": 1}}
+    (found,) = checked([NUMBER], given, {1: page})
+    assert (found.mark, found.page, found.start) == ("seen", 1, 0)
+    (other,) = checked([NUMBER], {"number": {**given["number"], "quote": "Bill number 7"}}, {1: page})
+    assert other.mark == "missing"
+
+
 def test_a_choice_is_judged_by_its_words_alone() -> None:
     assert cell(Column("state", choices=("due", "paid")), "due", "Total to pay: 1.204,50").mark == "verified"
 

@@ -108,7 +108,7 @@ def request(
     laid = [
         evidence.Evidence(
             piece.page.number, title, piece.page.number, total, piece.page.label, piece.text,
-            pictures.get(piece.page.number) if piece.text is None else None,
+            pictures.get(piece.page.number) if piece.text is None else None, piece.page.source != "file",
         )
         for piece in group
     ]  # fmt: skip

@@ -90,6 +90,8 @@ def _cell(column: Column, given: Any, pages: Mapping[int, Page], texts: Mapping[
     mark: Mark = "missing"
     if at.verified:
         mark = "verified" if column.choices or holds(quote, value) else "unlike"
+    if mark == "verified" and where is not None and where.source != "file":
+        mark = "seen"  # the page's words are the model's own: they prove nothing
     number, label = (where.number, where.label) if where else (0, "")
     return Cell(value, quote, number, label, mark, at.start, at.end)
 
