@@ -251,10 +251,11 @@ class Documents(Database):
             self._db.table("evidence").insert(row, ignore=True)
 
 
-# What neither a conversation nor the library has, and no table was filled from.
+# What neither a conversation nor the library has, and no table was filled from, or may just be.
 ORPHANS = """delete from documents where in_library = 0 and status != 'reading'
     and id not in (select document_id from conversation_documents)
-    and id not in (select document_id from extraction_files where document_id is not null)"""
+    and id not in (select document_id from extraction_files where document_id is not null)
+    and sha256 not in (select sha256 from extraction_files where state = 'waiting')"""
 
 _PUT_ASIDE = """update conversation_documents set active = 0 where conversation_id = :conversation
     and document_id in (select old.id from documents old join documents new using (sha256)
