@@ -29,6 +29,16 @@ def test_a_list_says_what_belongs_in_each_column() -> None:
     )
 
 
+def test_brackets_and_choices_that_are_written_oddly() -> None:
+    assert parse("state (open||paid| open), a (b) c, d ((e)), (f)x") == (
+        Column("state", choices=("open", "paid")),
+        Column("a (b) c"),
+        Column("d", hint="(e)"),
+        Column("(f)x"),
+    )
+    assert len(parse("a" + "(" * 99_000)) == len(parse("a" + " " * 50_000 + "b")) == 1  # at once
+
+
 def test_a_schema_of_one_row_or_of_a_list_of_them() -> None:
     row = {
         "type": "object",

@@ -10,8 +10,7 @@ before the value: what has just been copied decides what the value is.
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -103,19 +102,25 @@ def _split(text: str, signs: str) -> Iterator[str]:
 
 def _taken_apart(item: str) -> tuple[str, str]:
     """The name and what stands in parentheses behind it."""
-    found = re.fullmatch(r"\s*(.*?)\s*(?:[(（](.*)[)）])?\s*", item, re.DOTALL)
-    return (found[1], found[2] or "") if found else (item.strip(), "")
+    item = item.strip()
+    begins = [at for sign in _OPEN if (at := item.find(sign)) >= 0] if item.endswith(tuple(_CLOSE)) else []
+    return (item[: min(begins)].rstrip(), item[min(begins) + 1 : -1]) if begins else (item, "")
 
 
 def _described(name: str, told: str) -> Column:
     kind: Kind = "text"
-    hints, choices = [], tuple(_clean(word, NAME) for word in told.split("|")) if "|" in told else ()
+    hints, choices = [], _chosen(told.split("|") if "|" in told else ())
     for words in () if choices else (piece.strip() for piece in _split(told, ",;，；、")):
         if (known := _KINDS.get(words.casefold())) is not None:
             kind = known
         elif words:
             hints.append(words)
     return Column(_named(name), kind, _clean(", ".join(hints), HINT), choices[:CHOICES])
+
+
+def _chosen(words: Iterable[str]) -> tuple[str, ...]:
+    """Words that a column may be held to, each once, none empty: a schema's enum takes no others."""
+    return tuple(word for word in dict.fromkeys(_clean(word, NAME) for word in words) if word)
 
 
 def _named(name: object) -> str:
@@ -205,14 +210,12 @@ def _leaf(name: object, rule: Any) -> Column:
         kind = "date"
     hint = _of(rule, "description")
     choices = _of(rule, "enum")
-    words = (
-        [_clean(one, NAME) for one in choices if isinstance(one, str)] if isinstance(choices, list) else []
-    )
+    words = _chosen(one for one in choices if isinstance(one, str)) if isinstance(choices, list) else ()
     if len(words) > CHOICES:
         raise BadColumns(f"Column {str(name)[:NAME]} has more than {CHOICES} choices. Leave the enum out.")
     if kinds == {"array"} and not hint:
         hint = "several are separated by semicolons"
-    return Column(_named(name), kind, _clean(hint, HINT) if isinstance(hint, str) else "", tuple(words))
+    return Column(_named(name), kind, _clean(hint, HINT) if isinstance(hint, str) else "", words)
 
 
 # --- the answer's schema -----------------------------------------------------------------------------------
