@@ -207,6 +207,7 @@ class Transcribing:
             self._deaths += 1
             order.failed.append(page.number)
             if self._deaths >= DEATHS:
+                self._deaths = 0  # whoever begins again has the same patience
                 self._end(order, str(error))
         except backend.BackendError as error:
             self._end(order, str(error))

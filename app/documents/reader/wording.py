@@ -125,7 +125,9 @@ def _children(element: Any) -> Iterator[Any]:
     for child in element:
         if child.tag == MC + "AlternateContent":
             chosen = child.find(MC + "Choice")
-            yield child.find(MC + "Fallback") if chosen is None else chosen
+            chosen = child.find(MC + "Fallback") if chosen is None else chosen
+            if chosen is not None:
+                yield chosen
         elif isinstance(child.tag, str):
             yield child
 
