@@ -161,9 +161,11 @@ def _ask(options: argparse.Namespace) -> int:
 
 
 def _ask_with(options: argparse.Namespace, request: Request, config: Config) -> int:
-    from .ask import ask_with
+    from .ask import UNABLE, ask_with
     from .shelving import lent  # SQLite
 
+    if config.is_demo:
+        print(UNABLE, file=sys.stderr)
     with lent(options.document) as documents, _engine(config) as engine:
         return ask_with(engine, request, documents, options.model, options.json, options.transcribe)
 

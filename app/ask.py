@@ -45,6 +45,7 @@ ORIENTATION, LYING = 0x0112, (5, 6, 7, 8)  # EXIF's tag, and its values that swa
 # The model has looked at the picture already; here only its size is read, which no size makes dangerous.
 Pillow.MAX_IMAGE_PIXELS = None
 pi_heif.register_heif_opener(thumbnails=False)
+UNABLE = "The demo model cannot read documents. Choose another with --model to ask about them."
 STAGES = {"queue": "waiting", "load": "loading the model", "images": "looking", "prefill": "reading"}
 
 

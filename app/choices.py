@@ -43,6 +43,7 @@ class Choices:
 
     thinking_budget: tokens after which thinking is closed, 0 for none. preset: a key of PRESETS, or OWN, for
     which temperature and top_p count. detail: a key of DETAIL. system: told to the model before everything.
+    demo: the demo model is to answer, which cannot read documents; of nobody's choosing.
     """
 
     thinking: bool = True
@@ -53,6 +54,7 @@ class Choices:
     max_tokens: int = 8192
     detail: str = "full"
     system: str = ""
+    demo: bool = False
 
     @property
     def sampling(self) -> Sampling:
@@ -86,7 +88,7 @@ def read(kept: Mapping[str, Any] | None) -> Choices:
 
 def _fitting(name: str, value: Any) -> Any:
     """The value if it can be one, brought into its bounds; None if not."""
-    if name == "thinking":
+    if name in ("thinking", "demo"):
         return value if isinstance(value, bool) else None
     if name in ("preset", "detail", "system"):
         return _fitting_text(name, value)

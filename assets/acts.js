@@ -1,11 +1,6 @@
 // What can be done with each message: a row of small buttons under it, and the editor of a question.
 // Event used from Python: 'turn_action'. What people wrote is untrusted: textContent and value only.
-const make = (tag, name, text) => {
-  const node = document.createElement(tag);
-  node.className = name;
-  if (text != null) node.textContent = text;
-  return node;
-};
+const { make } = window.glmchat;
 const button = (name, label, act) => {
   const node = make('button', name);
   node.type = 'button';
@@ -103,6 +98,7 @@ function decorate() {
     const message = messages[n], old = row.querySelector(':scope > .acts');
     const fits = message && row.classList.contains(message.role === 'user' ? 'user-row' : 'bot-row');
     if (fits && message.role === 'assistant') window.glmchat.linkTimes(row, message.saw?.media || []);
+    window.glmchat.linkPapers(row);
     window.glmchat.linkQuotes(row, fits ? message.sources : null);
     if (fits && old?.madeFor === keys[n]) return;
     row.querySelectorAll(OURS).forEach((node) => node.remove());

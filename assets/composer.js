@@ -7,12 +7,7 @@ const READING = 500;  // ms between two looks at how far a document is read
 const PATIENCE = 30000;  // ms until a question counts as lost
 const RATES = [['', '2 a second, as the model was made for'], ['0.5', '1 every 2 seconds'], ['1', '1 a second'], ['4', '4 a second']];
 const BUDGETS = [0, 1000, 4000, 16000];
-const make = (tag, name, text) => {
-  const node = document.createElement(tag);
-  if (name) node.className = name;
-  if (text != null) node.textContent = text;
-  return node;
-};
+const { make } = window.glmchat;
 let files = [];  // {path, name, url, kind: picture, video or a document's, look: {fps, from, to} as typed, told: of the app, chip}
 let words = '';  // as typed
 let asked = { n: 0, files: [] };

@@ -7,12 +7,7 @@ let inTrash = false;
 const known = new Map();  // every line that came, by id: the app sends the newest ones, and older ones when asked
 const drawn = new Map();  // the nodes of lines that have not changed: thousands need not be made anew
 
-const make = (tag, name, text) => {
-  const node = document.createElement(tag);
-  node.className = name;
-  if (text != null) node.textContent = text;
-  return node;
-};
+const { make } = window.glmchat;
 const button = (name, text, act) => {
   const node = make('button', name, text);
   node.type = 'button';

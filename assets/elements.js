@@ -7,6 +7,19 @@
     if (text != null) node.textContent = text;
     return node;
   };
+  const press = (words, then, name) => {
+    const node = make('button', name, words);
+    node.type = 'button';
+    node.addEventListener('click', () => then(node));
+    return node;
+  };
+  const SURE = 6000;  // ms in which a second click is meant
+  const sure = (words, question, then) => press(words, (node) => {  // asks once more, in its own place
+    if (node.dataset.sure) return then();
+    node.dataset.sure = 'yes';
+    node.textContent = question;
+    setTimeout(() => { delete node.dataset.sure; node.textContent = words; }, SURE);
+  });
   const theirs = (node) => { node.translate = false; return node; };  // somebody's own words: language.js leaves them
-  Object.assign((window.glmchat ||= {}), { make, theirs });
+  Object.assign((window.glmchat ||= {}), { make, press, sure, theirs });
 })();

@@ -1,7 +1,7 @@
 // Tables out of files: a page over the chat with the tables there are, a new one, and the grid of one of them.
 // Knows: the addresses of tables.py. Names of files and whatever stands in a cell are untrusted: textContent only.
 (() => {
-  const LOOK_MS = 700, SURE_MS = 5000;
+  const LOOK_MS = 700;
   const SAVED = [['csv', 'Save as CSV'], ['xlsx', 'Save as XLSX'], ['json', 'Save as JSON']];
   const EXAMPLE = 'number, date (date), supplier, total (number)';
   const MARKS = {
@@ -11,22 +11,7 @@
     seen: ['◐', 'Read off a picture by the model. The program cannot check it.'],
   };
   const LEGEND = { verified: 'on its page', unlike: 'not in the quoted words', missing: 'words not found', seen: 'read off a picture' };
-  const { make, theirs } = window.glmchat;
-  const press = (words, then, name) => {
-    const node = make('button', name || '', words);
-    node.type = 'button';
-    node.addEventListener('click', then);
-    return node;
-  };
-  const sure = (words, question, then) => {  // asks once more, in its own place
-    const node = press(words, () => {
-      if (node.dataset.sure) return then();
-      node.dataset.sure = 'yes';
-      node.textContent = question;
-      setTimeout(() => { delete node.dataset.sure; node.textContent = words; }, SURE_MS);
-    });
-    return node;
-  };
+  const { make, press, sure, theirs } = window.glmchat;
   const tell = (words) => { told.textContent = words || ''; };
 
   // --- the page ---
@@ -77,7 +62,7 @@
   }
 
   // --- a new table ---
-  let chosen = [];
+  let chosen = [], begun = false;  // begun: files are on their way; what is chosen meanwhile stays for the next table
   const fields = make('textarea', 'columns'), row = make('input'), drop = make('div', 'drop'), picked = make('ul', 'picked');
   const fill = press('Fill the table', begin, 'main');
   Object.assign(fields, { rows: 3, placeholder: EXAMPLE, spellcheck: false });
@@ -107,20 +92,22 @@
       node.append(theirs(make('span', '', file.name)), away);
       return node;
     }));
-    fill.disabled = !chosen.length;
+    fill.disabled = begun || !chosen.length;
   }
   async function begin() {
-    fill.disabled = true;
+    const files = chosen;
+    begun = fill.disabled = true;
     await trying(async () => {
       const made = await order('new', { columns: fields.value || '', question: row.value });
       if (!made.id) return tell(made.told);
-      const came = await send(made.id, chosen), lost = told.textContent;
-      chosen = [];
+      const came = await send(made.id, files), lost = told.textContent;
+      chosen = chosen.filter((one) => !files.includes(one));
       if (came) await order('start', { id: made.id });
       await open(made.id);
       tell(lost);
     });
-    fill.disabled = !chosen.length;
+    begun = false;
+    list();
   }
 
   // --- the list ---
@@ -377,10 +364,8 @@
     document.querySelector('[data-do=tables]')?.focus();
   });
   addEventListener('keydown', (event) => {
-    if (event.key !== 'Escape' || event.isComposing || !dialog.open || document.querySelector(':popover-open, dialog.settings[open]')) return;
-    const viewer = document.querySelector('.viewer[open]:not(:modal)');
-    if (viewer) viewer.close();
-    else if (!document.querySelector(':modal')) dialog.close();
+    if (event.key !== 'Escape' || event.defaultPrevented || event.isComposing || !dialog.open) return;  // the viewer has closed
+    if (!document.querySelector(':popover-open, :modal')) dialog.close();
   });
   dialog.addEventListener('dragover', (event) => { event.preventDefault(); drop.classList.add('over'); });
   dialog.addEventListener('dragleave', () => drop.classList.remove('over'));

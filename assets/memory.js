@@ -1,13 +1,7 @@
 // How a model is run on this computer: switches, what each saves and costs, the sum. A part of the models page.
 // Nothing is changed before its button is pressed; the sums come from the app's planner, none is made here.
 (() => {
-  const { make } = window.glmchat;
-  const press = (words, then) => {
-    const node = make('button', '', words);
-    node.type = 'button';
-    node.addEventListener('click', then);
-    return node;
-  };
+  const { make, press } = window.glmchat;
 
   let asked = 0;
   async function weigh(panel, more = {}) {
@@ -29,6 +23,7 @@
     let detail = panel.value.detail;
     if (what === 'pictures') detail = value;
     else switches[what] = value;
+    Object.assign(panel.value, { switches, detail });  // a look at the copy on its way asks about these too
     weigh(panel, { switches, detail });
   }
 
@@ -81,7 +76,8 @@
       bar.firstElementChild.style.width = `${100 * share}%`;
       node.append(bar);
       row.append(press('Stop', () => panel.ask('stop_preparing')));
-      setTimeout(() => panel.node.isConnected && weigh(panel, { switches: panel.value.switches, detail: panel.value.detail }), 1000);
+      clearTimeout(panel.timer);  // one look at a time, however often the panel is drawn
+      panel.timer = setTimeout(() => panel.node.isConnected && weigh(panel, { switches: panel.value.switches, detail: panel.value.detail }), 1000);
     } else if (there) {
       node.append(make('p', 'hint', 'A copy for slow mode is in the list.'));
     } else row.append(press(`Prepare a copy for slow mode (${size})`, () => panel.ask('prepare', { name: panel.name }).then(() => weigh(panel))));

@@ -1,7 +1,7 @@
 // The models page: a dialog with every model, what fits, what is here, and what can be done with each.
 // Names of models and folders are somebody's own: textContent only. The app is asked over plain addresses.
 (() => {
-  const { make, theirs: own } = window.glmchat;
+  const { make, press, theirs: own } = window.glmchat;
   const set = (node, text) => {
     node.hidden = !text;
     if (node.textContent !== (text || '')) node.textContent = text || '';
@@ -17,13 +17,6 @@
   const measure = make('div', 'measure'), where = make('select');
   dialog.setAttribute('aria-label', 'Models');
   told.setAttribute('role', 'status');
-
-  function press(words, then) {
-    const node = make('button', '', words);
-    node.type = 'button';
-    node.addEventListener('click', then);
-    return node;
-  }
 
   // --- talking to the app ---
   let timer = 0;

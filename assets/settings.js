@@ -1,11 +1,6 @@
 // The settings window. Event used from Python: 'settings_action'. Names and prompts: textContent and value only.
 const dialog = element.querySelector('dialog');
-const make = (tag, name, text) => {
-  const node = document.createElement(tag);
-  if (name) node.className = name;
-  if (text != null) node.textContent = text;
-  return node;
-};
+const { make, press, sure } = window.glmchat;
 const send = (action, more = {}) => trigger('settings_action', { action, ...more });
 const read = (key) => { try { return localStorage.getItem(key); } catch { return null; } };
 let draft = null;  // the choices as they stand in the window: an answer of the app never takes back newer ones
@@ -95,13 +90,6 @@ function prompts(value) {
   return section('System prompt', field, foot);
 }
 
-function press(words, then) {
-  const node = make('button', '', words);
-  node.type = 'button';
-  node.addEventListener('click', then);
-  return node;
-}
-
 function look() {
   const theme = pick([['', 'As the system'], ['light', 'Light'], ['dark', 'Dark']], read('theme') || '', window.glmchat.setTheme);
   const size = pick([['14', 'Small'], ['15', 'Medium'], ['17', 'Large'], ['20', 'Largest']], read('text') || '15', window.glmchat.setText);
@@ -157,16 +145,6 @@ async function post(address, body) {
     const answer = await fetch(address, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) });
     return answer.ok;
   } catch { return false; }
-}
-function sure(words, question, then) {  // asks once more, in its own place
-  const node = press(words, () => {
-    if (node.classList.toggle('sure')) {
-      node.textContent = question;
-      return void setTimeout(() => { node.classList.remove('sure'); node.textContent = words; }, 6000);
-    }
-    then();
-  });
-  return node;
 }
 async function quit() {
   window.glmchat.ending = true;

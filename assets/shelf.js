@@ -1,9 +1,8 @@
-// The documents of this chat and the library: a panel over the chat, and a line above the composer that says which of them
-// the next question reads. Knows: the addresses of lending.py. Titles are untrusted: textContent only.
+// The documents of this chat and the library: a panel over the chat, a line above the composer that says which of them the
+// next question reads, and the way from a document in a question to its pages. Knows: the addresses of lending.py. Titles are untrusted: textContent only.
 (() => {
-  const { make, theirs } = window.glmchat;
+  const { make, press, sure, theirs } = window.glmchat;
   const LOOK = 700;  // ms between two looks while a file is read into the library
-  const SURE = 6000;  // ms in which a second click is meant
   const GONE = 'The app does not answer. Is it still running?';
   const here = () => window.glmchat.here || null;  // the conversation on the page
 
@@ -11,36 +10,28 @@
   dialog.setAttribute('aria-label', 'Documents');
   told.setAttribute('role', 'status');
 
-  function press(words, then, name = '') {
-    const node = make('button', name, words);
-    node.type = 'button';
-    node.addEventListener('click', () => then(node));
-    return node;
-  }
-  function sure(words, question, then) {  // asks once more, in its own place
-    return press(words, (node) => {
-      if (node.dataset.sure) return then();
-      node.dataset.sure = 'yes';
-      node.textContent = question;
-      setTimeout(() => { delete node.dataset.sure; node.textContent = words; }, SURE);
-    });
-  }
-
   // --- talking to the app ---
-  let timer = 0, asked = 0, drawn = '';
+  let timer = 0, asked = 0, ordering = 0, drawn = '', known = [];  // known: this chat's, as they were told last
   async function ask(order) {
     clearTimeout(timer);
+    if (ordering && !order) return;  // what is ordered answers with the list too, and a later one
     const now = ++asked, c = here();
+    if (order) ++ordering;
     try {
       const how = order ? { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ ...order, c }) } : {};
       const answer = await fetch(order ? '/documents' : `/documents${c ? `?c=${encodeURIComponent(c)}` : ''}`, how);
       const value = await answer.json();
-      if (now !== asked || !value.chat) return;
-      if (order) told.textContent = value.told;
-      draw(value);
+      if (order) told.textContent = value.told || '';
       if (order) window.glmchat.measure?.();
-      if (dialog.open && (value.adding.length || value.chat.some((one) => one.scans.runs))) timer = setTimeout(ask, LOOK);
-    } catch { if (dialog.open) told.textContent = GONE; }
+      if (now !== asked || !value.chat || c !== here()) return;
+      known = value.chat;
+      const waits = draw(value);
+      if (dialog.open && (waits || value.adding.length || value.chat.some((one) => one.scans.runs))) timer = setTimeout(ask, LOOK);
+    } catch {
+      if (dialog.open) told.textContent = GONE;
+    } finally {
+      if (order && !--ordering && c !== here()) ask();
+    }
   }
 
   // --- lines ---
@@ -51,10 +42,10 @@
     for (const problem of one.problems) node.append(make('p', 'problem', problem));
     return node;
   }
-  function line(one, ...more) {
+  function line(list, one, ...more) {
     const node = make('li', 'paper-line');
-    node.dataset.id = one.id;
-    node.append(make('i', `paper-mark paper ${one.kind}`), ...more);
+    node.dataset.line = `${list}-${one.id}`;
+    node.append(make('i', `paper-mark paper ${one.kind || ''}`), ...more);
     return node;
   }
   function open(one, from) {
@@ -78,7 +69,7 @@
     else if (!temporary) row.append(press('Keep in library', () => ask({ act: 'keep', id: one.id })));
     row.append(sure('Remove from chat', 'Really remove it? Its quotations can no longer be opened', () => ask({ act: 'remove', id: one.id })));
     about.append(row);
-    const node = line(one, about, read);
+    const node = line('chat', one, about, read);
     node.classList.toggle('resting', !one.active);
     return node;
   }
@@ -96,25 +87,27 @@
     const kept = one.readers.length ? 'Really delete it? The chats that use it keep it' : 'Really delete it?';
     row.append(sure('Delete from library', kept, () => ask({ act: 'delete', id: one.id })));
     about.append(row);
-    return line(one, about);
+    return line('library', one, about);
   }
 
   function arriving(one) {
-    const node = make('li', 'paper-line'), about = make('div', 'about'), row = make('div', 'row');
+    const about = make('div', 'about'), row = make('div', 'row');
     row.append(press('Stop', () => ask({ act: 'stop', id: one.id })));
     about.append(theirs(make('b', '', one.name)), make('p', 'facts', one.words), row);
-    node.append(make('i', 'paper-mark paper'), about);
-    return node;
+    return line('adding', one, about);
   }
 
   // --- the panel ---
+  const within = (node) => [...node.querySelectorAll('button, input')];
+  // Returns whether it waits for a second click, which a new button would not know of.
   function draw(value) {
     const names = value.chat.filter((one) => one.active).map((one) => one.title);
     reads(names);
     const key = JSON.stringify({ ...value, told: '' });
-    if (!dialog.open || key === drawn) return;
+    if (!dialog.open || key === drawn) return false;
+    if (!ordering && body.querySelector('[data-sure]')) return true;
     drawn = key;
-    const held = document.activeElement?.closest?.('.paper-line')?.dataset.id, what = document.activeElement?.localName;
+    const focused = document.activeElement, held = focused?.closest?.('.paper-line'), at = held && within(held).indexOf(focused);
     const mine = make('ul', 'papers'), theirs_ = make('ul', 'papers');
     mine.append(...value.chat.map((one) => own(one, value.temporary)));
     theirs_.append(...value.adding.map(arriving), ...value.library.map(shelved));
@@ -124,9 +117,9 @@
       make('h3', '', 'This chat'), value.chat.length ? mine : none,
       make('h3', '', 'Library'), theirs_.childElementCount ? theirs_ : empty, adder(),
     );
-    const again = held && body.querySelector(`.paper-line[data-id="${held}"] ${what}`);
-    if (again) again.focus();
-    else if (held) done.focus();
+    const again = held && body.querySelector(`[data-line="${held.dataset.line}"]`);
+    if (held) ((again && within(again)[at]) || done).focus();
+    return false;
   }
 
   function adder() {
@@ -182,7 +175,7 @@
   head.append(make('h2', '', 'Documents'), done);
   dialog.append(head, told, body);
   dialog.addEventListener('click', (event) => { if (event.target === dialog) dialog.close(); });
-  dialog.addEventListener('close', () => clearTimeout(timer));
+  dialog.addEventListener('close', () => { clearTimeout(timer); body.replaceChildren(); });
   document.addEventListener('click', (event) => { if (event.target.closest?.('[data-do=documents]')) show(); });
 
   function show() {
@@ -192,6 +185,24 @@
     dialog.showModal();
     ask();
   }
+
+  // --- a document in a question: its pages, and the file itself from there ---
+  const FILE = /\/media\/([0-9a-f]{64})$/;
+  const fileOf = (event) => event.target.closest?.('.chat .file-container')?.querySelector('a[href]');
+  function linkPapers(row) {
+    for (const link of row.querySelectorAll('.file-container a[href]:not([aria-haspopup])')) {
+      link.removeAttribute('target');
+      link.setAttribute('aria-haspopup', 'dialog');
+    }
+  }
+  document.addEventListener('click', async (event) => {
+    const link = fileOf(event), sha256 = link && FILE.exec(link.href)?.[1];
+    if (!sha256 || event.metaKey || event.ctrlKey || event.shiftKey) return;
+    event.preventDefault();
+    const find = () => known.find((one) => one.sha256 === sha256);
+    if (!find()) await ask();  // a question that is being answered brought it
+    find() ? open(find(), link) : window.glmchat.download(link.href);
+  }, true);
 
   // --- the line above the composer ---
   function reads(names) {
@@ -203,5 +214,5 @@
     node.title = text;
   }
 
-  Object.assign((window.glmchat ||= {}), { documents: show, reads: () => ask() });
+  Object.assign((window.glmchat ||= {}), { documents: show, reads: () => ask(), linkPapers });
 })();

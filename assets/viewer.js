@@ -71,8 +71,8 @@
     title.textContent = title.title = target.title;
     if (fresh || other) { zoomed = plain = false; about = null; number = 0; clear(); }
     controls();
-    if (!doc) return say('This document is no longer here: it went with the last chat that had it.');
     const now = ++asked;
+    if (!doc) return say('This document is no longer here: it went with the last chat that had it.');
     try {
       const value = about || await ask('');
       if (now !== asked) return;
@@ -281,7 +281,7 @@
   });
   dialog.addEventListener('cancel', (event) => { if (!finder.node.hidden) { event.preventDefault(); look(false); } });
   addEventListener('keydown', (event) => {
-    if (!dialog.open || event.isComposing || document.querySelector(':popover-open, dialog[open]:not(.viewer)')) return;
+    if (!dialog.open || event.isComposing || document.querySelector(':popover-open, dialog[open]:not(.viewer, .tables)')) return;
     if (event.key === 'Escape') {
       event.preventDefault();  // a search field would only be emptied
       return finder.node.hidden || !finder.node.contains(event.target) ? dialog.close() : look(false);

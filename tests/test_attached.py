@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from test_ask import run
 
-from app.ask import ask_with
+from app.ask import UNABLE, ask_with
 from mlx_backend import Answer, BadMedia, FakeEngine, Message, Request, Text
 
 QUESTION = Request((Message("user", (Text("How deep is it?"),)),))
@@ -53,6 +53,13 @@ def test_a_file_that_is_no_document_is_refused_before_anything_is_asked(tmp_path
 def test_the_command_takes_documents(depths: Path) -> None:
     done = run("ask", "How deep is it?", "--document", str(depths), "--no-think")
     assert done.returncode == 0 and "Depths.md: 1 of 1 pages read" in done.stdout
+    assert "demo model" not in done.stderr
     (depths.parent / "a.pdf").write_bytes(b"%PDF-1.7 nothing")
     done = run("ask", "How deep is it?", "--document", str(depths.parent / "a.pdf"))
     assert (done.returncode, done.stdout) == (1, "") and "a.pdf: It is damaged" in done.stderr
+
+
+def test_the_demo_model_is_said_to_read_no_documents(tmp_path: Path) -> None:
+    (tmp_path / "a.pdf").write_bytes(b"%PDF-1.7 nothing")  # refused before the model is loaded
+    done = run("ask", "How deep is it?", "--document", str(tmp_path / "a.pdf"), "--model", "demo")
+    assert done.stderr.splitlines()[0] == UNABLE

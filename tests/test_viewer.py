@@ -18,6 +18,7 @@ from PIL import Image
 from starlette.testclient import TestClient
 
 from app.blobs import Blobs
+from app.choices import Choices
 from app.documents import reading
 from app.documents.indexing import chunks
 from app.documents.pages import Document
@@ -333,8 +334,17 @@ def test_what_was_read_leads_to_its_first_page_even_when_it_is_gone() -> None:
         ("", 4, "2 of 9 pages"),
         (None, 1, "whole document, 1 of 1 page"),
     ]
-    assert value["unproven"]
+    assert value["unproven"] and not value["demo"]
     assert sources.by_answer(turn(), str) == {}
+
+
+def test_an_answer_of_the_demo_model_says_so_where_documents_were_read() -> None:
+    question, answer = turn(evidence={"places": [], "reading": []})
+    told = sources.told(replace(answer, options=Choices(demo=True).options()), question.evidence, str)
+    assert told is not None and told["demo"] and not told["unproven"]
+    odd = sources.told(replace(answer, options={"demo": "yes"}), question.evidence, str)
+    assert odd is not None and odd["unproven"] and not odd["demo"]
+    assert sources.told(replace(answer, options=Choices(demo=True).options()), {}, str) is None
 
 
 def test_an_answer_is_copied_with_its_quotations_as_footnotes() -> None:

@@ -248,6 +248,8 @@ _GAUGE = (
 _WAITING = "<div class='waiting'><i></i><p role='status'></p></div>"
 _ATTACHED = (
     "<div class='chips' role='list' aria-label='Attached files'></div>"
+    "<p class='unable'>The demo model cannot read documents. "
+    "<button data-do='models' aria-haspopup='dialog'>Choose a model</button> to ask about them.</p>"
     "<button type='button' class='options-button' aria-label='Options' aria-haspopup='dialog' "
     "aria-expanded='false' title='Picture detail, thinking budget, frames of a video'></button>"
     "<div class='options' popover role='dialog' aria-label='Options'></div>"

@@ -38,7 +38,7 @@ class Settings:
 
     def choices(self, thinking: bool) -> Choices:
         """What the next answer is asked with. thinking: as the page's switch stands."""
-        return replace(self._chosen(), thinking=thinking)
+        return replace(self._chosen(), thinking=thinking, demo=self._is_demo())
 
     def change(self, some: Mapping[str, Any]) -> None:
         """Keep some of the choices; one that is None stays, one that does not fit is the default."""

@@ -38,7 +38,8 @@ def told(answer: Message, evidence: Mapping[str, Any], address: Address) -> dict
     """What sources.js draws of an answer; None where there is nothing.
 
     {prefix, quotes: one for each quotation in order, plain: the answer to copy where it quotes, read: one
-    for each document that was read for the question, unproven: nothing that it quotes was found}. Of quotes:
+    for each document that was read for the question, unproven: nothing that it quotes was found, demo: it is
+    the demo model's, which cannot read documents}. Of quotes:
     {number, verified, similar: most of the words are on the page, words, title, label, page, start, end,
     document: its address, "" where it is gone, None where no page is meant, checked: here}. Of read: {title,
     words, page, document: as above}.
@@ -49,12 +50,14 @@ def told(answer: Message, evidence: Mapping[str, Any], address: Address) -> dict
     if not quoted and not evidence:
         return None
     quotes = [_quote(part, address) for part in quoted]
+    demo = bool(evidence) and answer.options.get("demo") is True
     return {
         "prefix": PREFIX,
         "quotes": quotes,
         "plain": _plain(answer, quotes) if quotes else "",
         "read": [_read(one, evidence, address) for one in evidence.get("reading", ())],
-        "unproven": bool(evidence) and answer.status == "complete" and said and not sure,
+        "unproven": bool(evidence) and answer.status == "complete" and said and not sure and not demo,
+        "demo": demo,
     }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import sqlite3
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -19,6 +20,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 Open = Callable[..., Page]
 
 LINE = "Demo model: knows coloured shapes, short words and short clips. Choose a model to talk to GLM-4.5V"
+UNABLE = "The demo model cannot read documents. Choose a model to ask about them."
 LOADED = "async (image) => { await image.decode(); return image.naturalWidth; }"
 PLAYED = """async (video) => { video.muted = true; await video.play();
   await new Promise((done) => video.addEventListener('ended', done)); return video.currentTime; }"""
@@ -118,6 +120,39 @@ def test_a_page_that_opens_on_a_conversation_never_shows_the_cards(app: Any, ope
     assert page.evaluate("window.flashed") is False
     page.click("#new-chat")
     page.wait_for_function("window.flashed")
+
+
+def test_the_demo_model_says_that_it_cannot_read_documents(app: Any, open_page: Open, tmp_path: Path) -> None:
+    page = open_page(app.start())
+    unable = page.locator("#attached .unable")
+    expect(page.locator("#demo-model")).to_be_visible()
+    expect(unable).to_be_hidden()
+    (note := tmp_path / "Depths.md").write_text("At lowest water 2.1 metres remain over the sill.\n")
+    page.set_input_files("#box input[type=file]", note)
+    expect(unable).to_have_text(UNABLE)
+    expect(unable).to_be_visible(timeout=20_000)
+    expect(page.locator("#demo-model")).to_be_hidden()  # one line at a time
+    page.locator("#box textarea").fill("How deep is it?")
+    page.keyboard.press("Enter")
+    expect(page.locator("#latest .sources")).to_contain_text(UNABLE, timeout=60_000)
+    expect(unable).to_be_visible(timeout=20_000)  # the next question reads it too
+    page.locator("#latest .sources").get_by_role("button", name="Choose a model").click()
+    expect(page.locator("dialog.models")).to_be_visible()
+    page.keyboard.press("Escape")
+    page.evaluate("document.documentElement.classList.remove('demo')")
+    expect(unable).to_be_hidden()
+    # the file in the question leads to its pages, by the keyboard too; from there it is saved
+    page.locator("#latest .file-container").click(position={"x": 8, "y": 8})
+    expect(page.locator("dialog.viewer h2")).to_have_text("Depths.md", timeout=20_000)
+    expect(page.locator("dialog.viewer .letters")).to_contain_text("2.1 metres", timeout=20_000)
+    page.keyboard.press("Escape")
+    expect(page.locator("dialog.viewer")).to_be_hidden()
+    expect(page.locator("#latest .file-container a")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.locator("dialog.viewer .letters")).to_be_visible(timeout=20_000)
+    with page.expect_download() as saving:
+        page.locator("dialog.viewer .original").click()
+    assert saving.value.suggested_filename == "Depths.md"
 
 
 def test_the_keyboard_reaches_and_asks(app: Any, open_page: Open) -> None:
