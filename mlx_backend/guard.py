@@ -5,22 +5,27 @@ Does not know: the arithmetic (budget.py), how a computer is asked (device.py), 
 
 Nothing is refused because of what might come: a load is weighed with a short conversation, a request with its
 own prompt. What an answer may still grow by is bounded instead, see Fit.most.
-GLM_CHAT_MEMORY_LIMIT lowers what the model may hold, in bytes: to leave room, or to try out a refusal.
+GLM_CHAT_MEMORY_LIMIT lowers what the model may hold, to leave room or to try out a refusal: a number of
+bytes, or with a unit, as 40GB or 37.5 GiB. GB and G are 10**9 bytes, GiB 2**30.
 """
 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from decimal import Decimal
 
 from .budget import first_change, small
 from .device import this_machine
-from .errors import ModelTooLarge, NotEnoughMemory
+from .errors import BackendError, ModelTooLarge, NotEnoughMemory
 from .sizes import CHUNKS, OVERHEAD, STEP, Calibration, Machine, Plan, Remedy, Setup, Shape, Weights
 from .sums import judge, largest_context, looks
 
 LIMIT = "GLM_CHAT_MEMORY_LIMIT"
+AMOUNT = re.compile(r"(\d+(?:\.\d+)?) ?(?:([KMGT])(I?)B?|B)?", re.IGNORECASE | re.ASCII)
+POWERS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
 # Tokens. A model that has no room for so short a conversation is of no use.
 LEAST = 2048
 # Of the memory, and bytes: what must stay free of what the GPU holds fast. macOS can neither page that out
@@ -38,12 +43,30 @@ ASKING = ("This conversation", "Nothing was computed and nothing is lost.", "")
 
 
 def machine_now(facts: Mapping[str, object], held: int = 0) -> Machine:
-    """This computer. facts: mx.device_info(). held: bytes MLX holds in this process, in use or not."""
+    """This computer. facts: mx.device_info(). held: bytes MLX holds in this process, in use or not.
+
+    Raises BackendError where GLM_CHAT_MEMORY_LIMIT is no amount.
+    """
     machine = this_machine(facts, held + OVERHEAD if held else 0)
     text = os.environ.get(LIMIT, "").strip()
-    if not text.isdigit():
+    if not text:
         return machine
-    return replace(machine, working_set=min(machine.working_set, int(text)), source=LIMIT)
+    return replace(machine, working_set=min(machine.working_set, amount(text)), source=LIMIT)
+
+
+def amount(text: str) -> int:
+    """Bytes that a person wrote: 40000000000, 40GB, 40 G, 37.5 GiB. Raises BackendError for anything else."""
+    found = AMOUNT.fullmatch(text)
+    size = 0
+    if found:
+        base = 1024 if found[3] else 1000
+        size = int(Decimal(found[1]) * base ** POWERS[(found[2] or "").lower()])
+    if not size:
+        raise BackendError(
+            f"{LIMIT} is {text[:40]}, which is no amount of memory. Nothing was loaded or computed. Write it "
+            "as 40000000000, 40GB or 37.5 GiB, or leave it out, then start again."
+        )
+    return size
 
 
 @dataclass(frozen=True)

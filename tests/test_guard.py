@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from asking import answer, question, stages
 
-from mlx_backend import Done, Engine, Message, NotEnoughMemory, OutOfMemory, Progress, Request, Sampling, Text
-from mlx_backend.guard import LIMIT, Guard, Needs, machine_now
+from mlx_backend import (
+    BackendError,
+    Done,
+    Engine,
+    Message,
+    NotEnoughMemory,
+    OutOfMemory,
+    Progress,
+    Request,
+    Sampling,
+    Text,
+)
+from mlx_backend.guard import LIMIT, Guard, Needs, amount, machine_now
 from mlx_backend.limits import guard_of
 from mlx_backend.respond import Responder
 from mlx_backend.sizes import EDGE, GB, GIB, Machine, Setup
@@ -78,8 +90,26 @@ def test_the_limit_of_the_environment_lowers_what_may_be_held(monkeypatch: pytes
     assert machine_now({}) == replace(
         whole, working_set=123456789, others=machine_now({}).others, source=LIMIT
     )
-    monkeypatch.setenv(LIMIT, "much")
+    monkeypatch.setenv(LIMIT, " ")
     assert machine_now({}).working_set == whole.working_set
+
+
+@pytest.mark.parametrize(
+    ("written", "size"),
+    [("8000000000", 8 * GB), ("8GB", 8 * GB), ("8 GB", 8 * GB), ("8G", 8 * GB), ("8 gib", 8 * GIB),
+     ("0.5 GiB", GIB // 2), ("700MB", 700_000_000), ("1.1TB", 1_100_000_000_000), ("12 B", 12)],
+)  # fmt: skip
+def test_the_limit_is_read_as_people_write_it(written: str, size: int) -> None:
+    assert amount(written) == size
+
+
+@pytest.mark.parametrize(
+    "written", ["much", "0", "-8GB", "8 apples", "8,000", "GB", "8 GB RAM", "٨GB", "1e9"]
+)
+def test_a_limit_that_is_no_amount_is_refused_by_name(written: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(LIMIT, written)
+    with pytest.raises(BackendError, match=rf"^GLM_CHAT_MEMORY_LIMIT is {re.escape(written)}, which is no"):
+        machine_now({})
 
 
 def test_never_the_whole_working_set_is_wired(guard: Guard) -> None:
