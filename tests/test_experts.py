@@ -166,6 +166,13 @@ def test_a_layer_without_its_experts_is_named(pair: tuple[Path, Path], tmp_path:
         load(broken, "float32")
 
 
+def test_without_its_two_folders_it_says_how_it_is_used() -> None:
+    command = [sys.executable, "-m", "mlx_backend.glm.experts", "only one"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("usage: python -m mlx_backend.glm.experts CHECKPOINT FOLDER\n")
+
+
 def test_what_cannot_be_prepared_leaves_nothing(tmp_path: Path) -> None:
     whole = make(tmp_path / "whole")
     (tmp_path / "there").mkdir()

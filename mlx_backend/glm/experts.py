@@ -96,8 +96,14 @@ def _recipe(quantization: Mapping[str, Any], path: str) -> tuple[int, int, str]:
     return chosen.get("group_size", size), chosen.get("bits", bits), chosen.get("mode", mode)
 
 
+USAGE = """usage: python -m mlx_backend.glm.experts CHECKPOINT FOLDER
+Writes the checkpoint in the folder CHECKPOINT again as FOLDER, its experts one by one, for slow mode."""
+
 if __name__ == "__main__":
     tethered()
+    if len(sys.argv) != 3:
+        print(USAGE, file=sys.stderr)
+        sys.exit(2)
     try:
         make(Path(sys.argv[1]), Path(sys.argv[2]))
     except BackendError as error:
