@@ -269,9 +269,13 @@ class Reporter:
 
 
 def _download(task: dict[str, Any], tell: Tell) -> dict[str, Any]:
-    source = Offline(Path(task["from"])) if task["from"] else Remote(task["endpoint"], task["silence"])
+    source = Offline(Path(task["from"]), tell) if task["from"] else _hub(task)
     settings = {name: task[name] for name in ("reserve", "pause", "patience")}
     return {"folder": str(Fetching(task["repo"], Path(task["place"]), source, tell, **settings).run())}
+
+
+def _hub(task: dict[str, Any]) -> Remote:
+    return Remote(task["endpoint"], task["silence"])
 
 
 def _verify(task: dict[str, Any], tell: Tell) -> dict[str, Any]:
@@ -279,7 +283,7 @@ def _verify(task: dict[str, Any], tell: Tell) -> dict[str, Any]:
 
 
 def _headers(task: dict[str, Any], tell: Tell) -> dict[str, Any]:
-    return {"headers": Remote(task["endpoint"], task["silence"]).headers(task["repo"])}
+    return {"headers": _hub(task).headers(task["repo"])}
 
 
 ACTS = {"download": _download, "verify": _verify, "headers": _headers}
@@ -331,7 +335,9 @@ def _stay_awake() -> None:
     if sys.platform == "darwin":
         nothing = subprocess.DEVNULL
         with suppress(OSError):  # without it the Mac may fall asleep, and the download goes on afterwards
-            subprocess.Popen(["caffeinate", "-i", "-w", str(os.getpid())], stdin=nothing, stdout=nothing)
+            subprocess.Popen(
+                ["caffeinate", "-i", "-w", str(os.getpid())], stdin=nothing, stdout=nothing, stderr=nothing
+            )
 
 
 def main() -> None:

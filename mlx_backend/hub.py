@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -23,7 +24,7 @@ from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import IO, Any, Literal
 
 from mlx_backend import manifest as notes
 from mlx_backend.catalogue import HUB
@@ -49,6 +50,10 @@ RUNNING = ("starting", "waiting", "listing", "fetching", "checking", "retrying")
 WINDOW = 10.0  # seconds that a speed is taken over
 PATIENCE = 40  # attempts in a row that bring nothing, some 20 minutes: a lost network comes back
 RESERVE = 2_000_000_000  # bytes that stay free: the system, the conversations and a browser need room too
+# Signals by which a person, or a system short of memory, ends a program that has no fault.
+OUTSIDE = (signal.SIGHUP, signal.SIGINT, signal.SIGKILL, signal.SIGTERM)
+HEARING = 1.0  # seconds to wait for the last words of a process that has ended
+WORDS = 300  # characters of them that are told
 # Nothing is told or asked but what was wanted. The second protocol (Xet) keeps a cache of its own beside
 # the model.
 QUIET = {"HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "HF_HUB_DISABLE_UPDATE_CHECK": "1"}
@@ -151,11 +156,12 @@ class Job:
 
     def _read(self, process: subprocess.Popen[str]) -> None:
         assert process.stdout is not None
+        words = _Words(process)
         for line in process.stdout:
             with self._lock, suppress(ValueError, TypeError):
                 if self._process is process:
                     self._take(json.loads(line))
-        code = process.wait()
+        code, last_words = process.wait(), words.last()
         for pipe in (process.stdout, process.stdin):
             if pipe is not None:
                 pipe.close()
@@ -164,9 +170,7 @@ class Job:
                 return
             self._process = None
             if not self._now.over:
-                how = f"signal {-code}" if code < 0 else f"exit code {code}"
-                said = f"It was stopped from outside ({how}). What was fetched is kept; go on any time."
-                self._now = replace(self._now, state="failed", kind="stopped", error=said)
+                self._now = replace(self._now, state="failed", kind="stopped", error=_ended(code, last_words))
             self._ended.set()
 
     def _take(self, said: dict[str, Any]) -> None:
@@ -242,11 +246,43 @@ def _spawn(task: dict[str, Any]) -> subprocess.Popen[str]:
         [sys.executable, "-P", "-m", "mlx_backend.fetch", json.dumps(task)],
         stdin=subprocess.PIPE,  # never written to: its end tells the process that we are gone
         stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
         text=True,
+        errors="replace",
         env={**os.environ, **QUIET, "PYTHONPATH": path},
         start_new_session=True,  # Ctrl-C in a terminal is for whoever started the job
     )
+
+
+class _Words:
+    """What a process says on standard error: read beside its reports, else a full pipe would hold it up."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        assert process.stderr is not None
+        self._lines: deque[str] = deque(maxlen=20)
+        self._thread = threading.Thread(target=self._hear, args=(process.stderr,), daemon=True)
+        self._thread.start()
+
+    def _hear(self, stderr: IO[str]) -> None:
+        with stderr:
+            self._lines.extend(stderr)
+
+    def last(self) -> str:
+        """Its last line that is not blank, once it has ended; "" where it said nothing."""
+        self._thread.join(HEARING)
+        said = [line.strip() for line in self._lines if line.strip()]
+        return said[-1][:WORDS] if said else ""
+
+
+def _ended(code: int, last_words: str) -> str:
+    """Of a process that ended without telling how: code as Popen has it."""
+    how = f"signal {-code}" if code < 0 else f"exit code {code}"
+    kept = "What was fetched is kept; go on any time."
+    if -code in OUTSIDE:
+        return f"It was stopped from outside ({how}). {kept}"
+    if last_words:
+        return f"Its process failed ({how}): {last_words} {kept}"
+    return f"Its process failed ({how}). {kept}"
 
 
 # --- at once ---------------------------------------------------------------------------------------------
@@ -260,8 +296,10 @@ def headers(repo: str, endpoint: str = "") -> list[dict[str, Any]]:
     where = endpoint or os.environ.get("HF_ENDPOINT") or HUB
     with _spawn({"do": "headers", "repo": repo, "endpoint": where, "silence": SILENCE}) as process:
         assert process.stdout is not None
+        words = _Words(process)
         said = [json.loads(line) for line in process.stdout]
+        ended = _ended(process.wait(), words.last())
     if not said or said[-1]["state"] != "done":
-        last = said[-1] if said else {"kind": "stopped", "error": "It was stopped from outside."}
+        last = said[-1] if said else {"kind": "stopped", "error": ended}
         raise DownloadFailed(last["kind"], last["error"])
     return list(said[-1]["headers"])

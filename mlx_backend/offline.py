@@ -6,7 +6,7 @@ Knows: a model with our manifest, the hub's cache, any whole folder. Does not kn
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,9 +18,13 @@ from mlx_backend.manifest import PIECE, File, Manifest, choose
 
 @dataclass(frozen=True)
 class Offline:
-    """Speaks as Remote does, out of a folder that holds one whole model."""
+    """Speaks as Remote does, out of a folder that holds one whole model.
+
+    tell: told "checking" with done and total in bytes and a file's name, while checksums are computed.
+    """
 
     folder: Path
+    tell: Callable[..., None] = lambda *_, **__: None
 
     @property
     def endpoint(self) -> str:
@@ -35,14 +39,29 @@ class Offline:
             raise ModelMissing(str(self.folder), missing if self.folder.is_dir() else [])
         held = notes.read(self.folder)
         if held is None:
-            return Manifest(
-                repo, "", choose(summed(self.folder, f) for f in _files(self.folder)), "", self.endpoint
-            )
+            return Manifest(repo, "", choose(self._summed()), "", self.endpoint)
         if held.repo != repo:
             raise DownloadFailed(
                 "missing", f"{self.folder} holds {held.repo}, not {repo}. Nothing was copied."
             )
         return replace(held, source=held.source or self.endpoint)
+
+    def _summed(self) -> Iterator[File]:
+        """Every file with a checksum, computed where nobody knows one: minutes for 60 GB, so it is told."""
+        files = _files(self.folder)
+        unknown = {path for path in files if notes.wanted(path.name) and named(path) is None}
+        total, before = sum(path.stat().st_size for path in unknown), 0
+        for path in files:
+
+            def told(done: int, path: Path = path, before: int = before) -> None:
+                self.tell("checking", done=before + done, total=total, file=path.name)
+
+            if path in unknown:
+                file = summed(path, told)
+                before += file.size
+                yield file
+            else:
+                yield named(path) or File(path.name, path.stat().st_size)
 
     @contextmanager
     def stream(
@@ -70,11 +89,11 @@ def named(path: Path) -> File | None:
     return File(path.name, blob.stat().st_size, **{form: blob.name}) if form else None
 
 
-def summed(folder: Path, path: Path) -> File:
-    """The file with a checksum, computed where nobody knows one."""
-    if file := named(path):
-        return file
-    if not notes.wanted(path.name):
-        return File(path.name, path.stat().st_size)
+def summed(path: Path, told: Callable[[int], None]) -> File:
+    """The file with the checksum of what lies there now. told: bytes read so far."""
+    digest, done = hashlib.sha256(), 0
     with path.open("rb") as stream:
-        return File(path.name, path.stat().st_size, sha256=hashlib.file_digest(stream, "sha256").hexdigest())
+        while piece := stream.read(PIECE):
+            digest.update(piece)
+            told(done := done + len(piece))
+    return File(path.name, done, sha256=digest.hexdigest())

@@ -16,7 +16,7 @@ import os
 import re
 import struct
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -57,31 +57,35 @@ class Remote:
         with self._told(repo):
             api = HfApi(endpoint=self._address(), token=self._token())
             info = api.model_info(repo, revision=revision, files_metadata=True, timeout=self.silence)
-            commit = str(info.sha or "")
-            if not re.fullmatch(r"[0-9a-f]{40}", commit):
-                raise DownloadFailed(
-                    "unsafe", f"{self._name()} names no commit of {repo}. Nothing was fetched."
-                )
-            files = [self._file(repo, commit, sibling) for sibling in info.siblings or []]
+        commit = str(info.sha or "")
+        if not re.fullmatch(r"[0-9a-f]{40}", commit):
+            raise DownloadFailed("unsafe", f"{self._name()} names no commit of {repo}. Nothing was fetched.")
+        files = [self._file(repo, commit, sibling) for sibling in info.siblings or []]
         licence = getattr(info.card_data, "license", None) or next(
-            (tag.split(":", 1)[1] for tag in info.tags or [] if tag.startswith("license:")), ""
+            (tag.split(":", 1)[1] for tag in map(str, info.tags or []) if tag.startswith("license:")), ""
         )
         return Manifest(repo, commit, choose(files), str(licence), self._address())
 
     def _file(self, repo: str, commit: str, said: Any) -> File:
         name, lfs = str(said.rfilename), said.lfs
         if lfs is not None:
-            return File(name, int(lfs.size), sha256=str(lfs.sha256))
+            return File(name, self._size(lfs.size), sha256=str(lfs.sha256))
         if (said.size is not None and said.blob_id) or not wanted(name):
-            return File(name, int(said.size or 0), git=str(said.blob_id))
+            return File(name, self._size(said.size or 0), git=str(said.blob_id))
         return self._asked(repo, commit, name)
+
+    def _size(self, said: Any) -> int:
+        if not isinstance(said, int):
+            raise self._strange(f"{said!r} is no size"[:120])
+        return said
 
     def _asked(self, repo: str, commit: str, name: str) -> File:
         """Size and checksum from the file's own answer: mirrors do not always list them."""
         from huggingface_hub import get_hf_file_metadata, hf_hub_url
 
         url = hf_hub_url(repo, name, revision=commit, endpoint=self._address())
-        found = get_hf_file_metadata(url, token=self._token(), timeout=self.silence)
+        with self._told(repo):
+            found = get_hf_file_metadata(url, token=self._token(), timeout=self.silence)
         etag = found.etag or ""
         return File(name, found.size or 0, **({"sha256": etag} if len(etag) == 64 else {"git": etag}))
 
@@ -103,17 +107,20 @@ class Remote:
         headers = {**build_hf_headers(token=self._token()), "Accept-Encoding": "identity"}
         if start or end:
             headers["Range"] = f"bytes={start}-{end - 1 if end else ''}"
-        with (
-            self._told(repo),
-            get_session().stream("GET", url, headers=headers, timeout=self.silence) as answer,
-        ):
-            if answer.status_code >= 400:
-                answer.read()
-            hf_raise_for_status(answer)
-            yield (
-                _begins(answer.status_code, answer.headers.get("Content-Range", ""), start),
-                answer.iter_bytes(),
-            )
+        with ExitStack() as opened:
+            with self._told(repo):
+                asked = get_session().stream("GET", url, headers=headers, timeout=self.silence)
+                answer = opened.enter_context(asked)
+                if answer.status_code >= 400:
+                    answer.read()
+                hf_raise_for_status(answer)
+            at = _begins(answer.status_code, answer.headers.get("Content-Range", ""), start)
+            # Outside of _told: what goes wrong with whoever takes the bytes is no fault of the hub.
+            yield at, self._pieces(repo, answer)
+
+    def _pieces(self, repo: str, answer: Any) -> Iterator[bytes]:
+        with self._told(repo):
+            yield from answer.iter_bytes()
 
     def headers(self, repo: str, revision: str = "main") -> list[dict[str, Any]]:
         """The safetensors header of each weight file, before anything is downloaded: a few hundred kB.
@@ -158,7 +165,7 @@ class Remote:
 
     @contextmanager
     def _told(self, repo: str) -> Iterator[None]:
-        """Every way the client can fail becomes a sentence."""
+        """Every way the client can fail becomes a sentence. Inside are calls of it only, no code of ours."""
         import httpx2
         from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 
@@ -173,11 +180,14 @@ class Remote:
         except (httpx2.HTTPError, httpx2.InvalidURL, httpx2.StreamError) as error:
             raise Again("network", f"{self._name()} cannot be reached ({_short(error)}).") from None
         except (ValueError, TypeError, KeyError, AttributeError) as error:
-            raise Again(
-                "busy",
-                f"{self._name()} gave an answer that cannot be understood ({_short(error)}). "
-                "Does this network want a login in the browser first?",
-            ) from None
+            raise self._strange(_short(error)) from None
+
+    def _strange(self, why: str) -> Again:
+        return Again(
+            "busy",
+            f"{self._name()} gave an answer that cannot be understood ({why}). "
+            "Does this network want a login in the browser first?",
+        )
 
     def _refusal(self, repo: str, status: int, headers: Any) -> DownloadFailed:
         if status == 429 or status >= 500 or status == 408:

@@ -19,6 +19,7 @@ from app.store import Message, Part, Store, back_up, rescue
 from app.transfer import BadImport, Imported, import_file
 from app.ui import acts, memory, messages, models, sizes
 from mlx_backend import (
+    BackendError,
     EngineStopped,
     Progress,
     Setup,
@@ -32,7 +33,8 @@ from mlx_backend import (
 )
 from mlx_backend.calibration import failure as measured
 from mlx_backend.errors import ContextTooLong, ModelMissing, NotEnoughMemory, OutOfMemory
-from mlx_backend.guard import ASKING, LOADING, NOTHING_HELPS
+from mlx_backend.guard import ASKING, LOADING, NOTHING_HELPS, amount
+from mlx_backend.hub import _ended
 from mlx_backend.remote import Remote
 
 
@@ -105,8 +107,11 @@ def remedied() -> Iterator[str]:
     yield from map(memory._sentence, COSTS.values())
     yield from (f"{verb} GLM-4.5V, 3 bits instead" for verb in ("Use", "Download"))
     yield from (label.format(8) for label in memory.STEPS.values())
-    for end in ("signal 9", "exit code 1"):
-        yield f"It was stopped from outside ({end}). What was fetched is kept; go on any time."
+    for code, words in ((-9, ""), (-11, ""), (1, ""), (-11, "Segmentation fault"), (1, "ImportError: x")):
+        yield _ended(code, words)
+    with pytest.raises(BackendError) as refused:
+        amount("much")
+    yield str(refused.value)
     yield from (measured("it gave no usable number"), f"{Remote()._refusal('a/b', 500, {})}")
     yield f"{Remote()._refusal('a/b', 429, {})}"
     yield from ("while experts are stacked 1.00 GB, while experts are stacked 1.0 MB",)

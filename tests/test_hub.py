@@ -58,6 +58,8 @@ from mlx_backend import (
 )
 from mlx_backend.fetch import work
 from mlx_backend.manifest import wanted
+from mlx_backend.offline import Offline
+from mlx_backend.remote import Again, Remote
 
 REPO = "someone/GLM-4.5V-tiny"
 SHARDS = [f"model-0000{n}-of-00003.safetensors" for n in (1, 2, 3)]
@@ -390,6 +392,19 @@ def test_a_page_that_wants_a_login_is_no_hub(hub: Hub, place: Path) -> None:
     assert_not_taken_as_whole(place)
 
 
+def test_a_mistake_of_ours_is_no_answer_of_the_hub(hub: Hub) -> None:
+    """What goes wrong with whoever takes the bytes keeps its name, and is not tried again."""
+    remote = Remote(hub.url)
+    commit = remote.manifest(REPO).commit
+    with pytest.raises(ValueError, match=r"^ours$"), remote.stream(REPO, commit, "config.json"):
+        raise ValueError("ours")
+
+
+def test_a_size_that_is_no_number_is_told_of_the_hub(hub: Hub) -> None:
+    with pytest.raises(Again, match=r"cannot be understood \('many' is no size\)"):
+        Remote(hub.url)._size("many")
+
+
 def test_a_commit_that_is_gone_is_replaced_by_the_one_of_now(hub: Hub, place: Path) -> None:
     """What was checked against the old one, and what was half here, is not taken for the new one's."""
     hub.faults = {9: broken_after(50_000), 10: refused(403)}
@@ -495,6 +510,32 @@ def test_a_killed_download_goes_on_where_it_was(hub: Hub, place: Path) -> None:
     assert_whole(hub, place)
     assert [path for _, path, _ in hub.asked if path.startswith("/api/")] == []  # the list was kept too
     assert any(span for _, span in hub.downloads())
+
+
+def test_a_process_that_fails_tells_its_code_and_its_last_words(
+    hub: Hub, place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A real failure: Python itself does not come up, with more said than a pipe holds."""
+    broken = "import os, sys; sys.stderr.write('x' * 200_000 + '\\nthe library is gone\\n'); "
+    (tmp_path / "sitecustomize.py").write_text(f"{broken}sys.stderr.flush(); os._exit(3)")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    failed = run(job(hub, place))
+    assert (failed.state, failed.kind) == ("failed", "stopped")
+    assert failed.error == (
+        "Its process failed (exit code 3): the library is gone What was fetched is kept; go on any time."
+    )
+    with pytest.raises(DownloadFailed, match=r"exit code 3\): the library is gone"):
+        headers(REPO, hub.url)
+
+
+def test_a_process_that_crashes_was_not_stopped_from_outside(hub: Hub, place: Path) -> None:
+    hub.pace, hub.piece = 0.005, 4096
+    download = job(hub, place)
+    download.start()
+    until_sent(hub, 50_000, download)
+    assert download.pid is not None
+    os.kill(download.pid, signal.SIGSEGV)
+    assert download.wait(30).error.startswith("Its process failed (signal 11)")
 
 
 def test_pause_keeps_and_cancel_throws_away(hub: Hub, place: Path) -> None:
@@ -836,6 +877,24 @@ def test_a_model_comes_from_a_folder_without_any_network(
     for name in WANTED:
         assert (place / REPO / name).read_bytes() == hub.files[name]
     assert not any(path.is_symlink() for path in (place / REPO).iterdir())
+
+
+def test_checksums_of_a_bare_folder_are_told_while_they_are_computed(
+    hub: Hub, place: Path, tmp_path: Path
+) -> None:
+    """Each step until the last byte of the folder; before the first one is copied."""
+    assert ended(job(hub, tmp_path / "stick")).state == "done"
+    source = tmp_path / "stick" / REPO
+    (source / "glm-chat.json").unlink()
+    told: list[tuple[str, int, int]] = []
+    found = Offline(source, lambda state, done, total, file: told.append((state, done, total)))
+    size = found.manifest(REPO).size
+    assert {(state, total) for state, _, total in told} == {("checking", size)}
+    assert [done for _, done, _ in told] == sorted(done for _, done, _ in told)
+    assert told[-1][1] == size and len(told) >= len(WANTED)
+    states: list[str] = []
+    work(Download(REPO, place, offline=source, reserve=0).task, lambda state, **more: states.append(state))
+    assert states.index("listing") < states.index("checking") < states.index("fetching")
 
 
 def test_a_damaged_stick_is_noticed(hub: Hub, place: Path, tmp_path: Path) -> None:
