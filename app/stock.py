@@ -178,7 +178,7 @@ class Stock:
 
     def places_to_download(self) -> list[Path]:
         """The app's own folder, folders that a person chose and that can be written to, external disks."""
-        folders = [*places.remembered(self.home), *(disk.folder / "GLM models" for disk in disks())]
+        folders = [*places.remembered(self.home), *(disk / "GLM models" for disk in disks())]
         usable = [one for one in folders if os.access(one if one.is_dir() else one.parent, os.W_OK)]
         kept = [one for one in usable if not (one / "config.json").exists()]  # a model's own folder
         return list(dict.fromkeys([places.own_place(self.home), *kept]))

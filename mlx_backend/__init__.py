@@ -25,7 +25,7 @@ from .errors import (
     OutOfMemory,
 )
 from .fake import FakeEngine
-from .finding import Disk, Found, disks, find_models, hub_cache, locate, look_at
+from .finding import Found, disks, find_models, hub_cache, locate, look_at
 from .hub import Download, Job, Transfer, Verification, headers
 from .published import ladder, named, published_shape
 from .reply import Reply
@@ -103,7 +103,6 @@ __all__ = [
     "Calibration",
     "Chore",
     "ContextTooLong",
-    "Disk",
     "Done",
     "Download",
     "DownloadFailed",

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -46,15 +45,6 @@ class Found:
     licence: str = ""
 
 
-@dataclass(frozen=True)
-class Disk:
-    """A disk a model can be put on. Bytes."""
-
-    folder: Path
-    free: int
-    total: int
-
-
 def home_of(place: Path, repo: str) -> Path:
     """The folder that holds a model once it is whole."""
     owner, name = repo.split("/")
@@ -73,16 +63,12 @@ def hub_cache() -> Path:
     return Path(os.path.expandvars(named or Path(home) / "hub")).expanduser()
 
 
-def disks() -> list[Disk]:
-    """External disks that are connected now. The one the system runs from is not among them."""
+def disks() -> list[Path]:
+    """Folders of the external disks that are connected now and can be written to; never the system's own."""
     roots = [Path("/Volumes")] if sys.platform == "darwin" else [*Path("/media").glob("*"), Path("/mnt")]
-    found = []
-    for folder in (f for root in roots if root.is_dir() for f in sorted(root.iterdir())):
-        # On a Mac the system's own disk is listed too, as a link to the root.
-        if folder.is_mount() and not folder.is_symlink() and os.access(folder, os.W_OK):
-            usage = shutil.disk_usage(folder)
-            found.append(Disk(folder, usage.free, usage.total))
-    return found
+    folders = (folder for root in roots if root.is_dir() for folder in sorted(root.iterdir()))
+    # On a Mac the system's own disk is listed too, as a link to the root.
+    return [one for one in folders if one.is_mount() and not one.is_symlink() and os.access(one, os.W_OK)]
 
 
 # --- looking ---------------------------------------------------------------------------------------------
