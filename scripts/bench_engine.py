@@ -4,13 +4,14 @@
 (b) time to the first token of turn 5 of a conversation with three pictures, against mlx-vlm computing it anew
 (c) peak memory of the vision tower for 1, 4 and 16 equal pictures, beside mlx-vlm's
 (d) sampling a two-hour video, against decoding all of it
-(e) peak memory of reading a prompt of 8,192 tokens with keys and values in 8 and 4 bits, beside plain ones
+(e) reading a prompt of 8,192 tokens with keys and values in 8 and 4 bits, beside plain ones: memory, logits
 
 Knows: how to measure. Does not know: what is fast enough; it prints.
 """
 
 from __future__ import annotations
 
+import argparse
 import io
 import json
 import statistics
@@ -19,11 +20,12 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import bench_reading
 import bench_video
 import mlx.core as mx
 import numpy as np
 from bench_table import Row, show
-from make_tiny_model import BENCH, Shape, make
+from make_tiny_model import BENCH, make
 from mlx_vlm.generate import generate_step
 from mlx_vlm.utils import load_model
 from PIL import Image as Pillow
@@ -39,13 +41,22 @@ GREEDY = Sampling(temperature=0)
 
 def main() -> None:
     mx.set_default_device(mx.cpu if not mx.metal.is_available() else mx.gpu)
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--only", default="abcde", metavar="LETTERS", help="parts to measure")
+    only = parser.parse_args().only
     with tempfile.TemporaryDirectory() as folder:
-        checkpoint = make(Path(folder) / "bench", shape=BENCH, layout="stacked", form="mlx")
-        show("(a) decoding, tokens per second", decoding(checkpoint))
-        show("(b) first token of turn 5, seconds", follow_up(checkpoint))
-        show("(c) peak memory of the vision tower beyond weights, MB", vision_memory(checkpoint))
-        show("(e) peak memory of a prompt of 8,192 tokens beyond weights, MB", prompt_memory(Path(folder)))
-    show("(d) sampling a two-hour video", bench_video.measure())
+        if set(only) & set("abc"):
+            checkpoint = make(Path(folder), shape=BENCH, layout="stacked", form="mlx")
+        if "a" in only:
+            show("(a) decoding, tokens per second", decoding(checkpoint))
+        if "b" in only:
+            show("(b) first token of turn 5, seconds", follow_up(checkpoint))
+        if "c" in only:
+            show("(c) peak memory of the vision tower beyond weights, MB", vision_memory(checkpoint))
+    if "d" in only:
+        show("(d) sampling a two-hour video", bench_video.measure())
+    if "e" in only:
+        bench_reading.measure()
 
 
 def picture(seed: int, width: int, height: int) -> Image:
@@ -188,31 +199,6 @@ def vision_memory(checkpoint: Path) -> list[Row]:
         rows.append(Row(f"{count} pictures: ratio mlx-vlm / ours", there / here))
     growth = rows[-3].value / rows[0].value
     return [*rows, Row(f"growth of ours from 1 to {COUNTS[-1]} (patches grow {COUNTS[-1]})", growth)]
-
-
-# --- (e) -------------------------------------------------------------------------------------------------
-
-PROMPT, CHUNK = 8192, 256
-# Few heads, because a processor's attention keeps all scores in both ways; Metal's keeps none in either.
-READING = Shape(layers=4, heads=2, kv_heads=2, head_dim=64, section=(4, 6, 6))
-
-
-def prompt_memory(folder: Path) -> list[Row]:
-    language = load(make(folder / "reading", shape=READING, layout="stacked", form="mlx")).language_model
-    mx.eval(language.parameters())
-    found = {bits: peak(lambda b=bits: read(language, b)) for bits in (None, 8, 4)}
-    rows = [Row("plain", found[None])]
-    for bits in (8, 4):
-        rows.append(Row(f"{bits} bits", found[bits]))
-        rows.append(Row(f"{bits} bits: ratio to plain (at most 1)", found[bits] / found[None]))
-    return rows
-
-
-def read(language, bits: int | None) -> None:
-    cache, ids = language.make_cache(bits), mx.array(np.arange(PROMPT) % 250)
-    for at in range(0, PROMPT, CHUNK):
-        where = np.broadcast_to(np.arange(at, at + CHUNK), (3, CHUNK))
-        mx.eval(language(language.embed(ids[at : at + CHUNK]), where, cache)[-1:])
 
 
 def peak(work: Callable[[], None]) -> float:
