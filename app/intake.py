@@ -22,7 +22,7 @@ from app.documents.reader.kind import kind_of
 from app.store import Message, Store, StoredBlob, StoredDocument
 
 DOCUMENT = "application/octet-stream"
-READER = 2  # goes up when files are read better than before: they are read anew
+READER = 3  # goes up when files are read better than before: they are read anew
 PAUSE = 0.0002  # seconds after each page; measured beside it, the longest wait of a thread was 316 ms, then 4
 WAIT = 0.1  # seconds between two looks at whether to stop
 _reading = threading.Lock()  # one file at a time, whoever asks: the second one to ask finds it read

@@ -229,7 +229,7 @@ def quality(sample: Sample, texts: list[str]) -> str:
     """What came through of the truth: words in order, or rows in one piece."""
     joined = "\n".join(texts)
     if sample.rows:
-        flat = " ".join(joined.split())
+        flat = " ".join(joined.replace("|", " ").split())  # however a reader parts the cells
         return f"{sum(row in flat for row in sample.rows)} of {len(sample.rows)} rows whole"
     if not sample.truth:
         return ""

@@ -67,6 +67,18 @@ def test_words_over_two_lines_have_two_rectangles(letter: Path) -> None:
     assert found.rects[0].bottom > found.rects[1].top
 
 
+def test_a_row_of_a_table_that_is_drawn_by_columns_is_marked_cell_by_cell(tmp_path: Path) -> None:
+    paper = papers.Paper()
+    columns = [[f"Region {n}" for n in range(9)], [f"{n},{17 * n + 100}.50" for n in range(9)]]
+    paper.page(b"\n".join(papers.lines(column, 60 + 200 * n) for n, column in enumerate(columns)))
+    (tmp_path / "x").write_bytes(paper.bytes())
+    found = place(tmp_path / "x", *spot(tmp_path / "x", "Region 4 | 4,168.50"))
+    assert found.exact
+    left, right = found.rects
+    assert 60 < left.left < left.right < 120 and 259 < right.left < 262
+    assert left.top == pytest.approx(right.top, abs=2) and 710 < left.bottom < 720
+
+
 def test_a_word_that_was_broken_is_found_whole(tmp_path: Path) -> None:
     (tmp_path / "x").write_bytes(papers.pdf([["All inter-", "national trade"], ["international"]]))
     found = place(tmp_path / "x", *spot(tmp_path / "x", "international trade"))

@@ -14,13 +14,14 @@ import io
 import json
 from collections.abc import Sequence
 from ctypes import c_int
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pypdfium2.raw as raw
 from PIL import Image, ImageChops, ImageDraw
 
-from . import pdf, picture
+from . import grid, pdf, picture
 from .canon import canon, nearest
 from .items import Refusal
 from .kind import kind_of
@@ -84,21 +85,33 @@ def _marked(image: Image.Image, boxes: Sequence[Box], size: tuple[float, float])
 def _places(page: Any, wanted: Sequence[tuple[str, int]]) -> list[dict[str, Any]]:
     """Each {"rects": boxes on the page as it is shown, "exact": what lies under them is these words}."""
     textpage = page.get_textpage()
-    codes = (raw.FPDFText_GetUnicode(textpage, at) for at in range(textpage.count_chars()))
+    order = grid.order(pdf.in_rows(textpage, pdf.cleaned(textpage.get_text_bounded())))
+    order = order or list(range(textpage.count_chars()))
+    codes = (raw.FPDFText_GetUnicode(textpage, at) if at >= 0 else 0 for at in order)
     text, places = canon(chr(code) if 31 < code < 0x110000 else " " for code in codes)
-    return [_place(page, textpage, text, places, words, before) for words, before in wanted]
+    found = (_ranges(order, places, text, words, before) for words, before in wanted)
+    return [_place(page, textpage, ranges, words) for ranges, (words, _) in zip(found, wanted, strict=True)]
 
 
-def _place(
-    page: Any, textpage: Any, text: str, places: Sequence[int], words: str, before: int
-) -> dict[str, Any]:
+def _ranges(
+    order: Sequence[int], places: Sequence[int], text: str, words: str, before: int
+) -> list[tuple[int, int]]:
+    """The page's characters, from the first to behind the last, that the words are: or those of each cell."""
     wanted, _ = canon(words)
     at = nearest(text, wanted, before) if wanted else -1
     if at < 0:
-        return {"rects": [], "exact": False}
-    start, end = places[at], places[at + len(wanted) - 1] + 1
-    boxes = [textpage.get_rect(i) for i in range(textpage.count_rects(start, end - start))]
-    exact = _covers(textpage, boxes, wanted)
+        return []
+    chars = order[places[at] : places[at + len(wanted) - 1] + 1]
+    ends = [n for n, char in enumerate(chars) if char == grid.SEPARATOR]
+    pieces = (chars[start + 1 : end] for start, end in pairwise((-1, *ends, len(chars))))
+    return [(piece[0], piece[-1] + 1) for piece in pieces if piece]
+
+
+def _place(page: Any, textpage: Any, ranges: Sequence[tuple[int, int]], words: str) -> dict[str, Any]:
+    boxes = [
+        textpage.get_rect(i) for start, end in ranges for i in range(textpage.count_rects(start, end - start))
+    ]
+    exact = bool(boxes) and _covers(textpage, boxes, canon(words)[0])
     return {"rects": _lines([_shown(page, box) for box in boxes]), "exact": exact}
 
 

@@ -1,6 +1,6 @@
 """PDF, through PDFium alone.
 
-Knows: text inside the page's box, pages that are pictures, the outline, passwords.
+Knows: text inside the page's box, tables in it as rows, pages that are pictures, the outline, passwords.
 Does not know: words broken at the end of a line (U+0002 stays in the text: hyphens.py in the parent sees the
 whole document), rendering (draw.py).
 
@@ -20,6 +20,7 @@ from typing import Any
 import pypdfium2 as pdfium
 import pypdfium2.raw as raw
 
+from . import grid
 from .items import ENTRIES, TEXT, TITLE, Entry, Item, Leaf, Lost, Opened, Refusal
 
 FEW = 20  # letters: a page with fewer and a picture is a picture
@@ -83,6 +84,7 @@ def _page(document: pdfium.PdfDocument, index: int) -> Leaf | Lost:
         width, height = page.get_size()
         textpage = page.get_textpage()
         text = cleaned(textpage.get_text_bounded())[:TEXT]
+        text = cleaned(grid.text(in_rows(textpage, text)))[:TEXT] or text
         textpage.close()
         share, strokes = _things(page, width * height)
         few = _letters(text) < FEW
@@ -92,6 +94,16 @@ def _page(document: pdfium.PdfDocument, index: int) -> Leaf | Lost:
         return Lost(label)
     finally:
         page.close()
+
+
+def in_rows(textpage: Any, text: str) -> list[grid.Row]:
+    """The lines of a page with tables that are drawn by columns; nothing where it has none.
+
+    text: the page's, as it is drawn. Nothing either where its characters are not all of the page's.
+    """
+    found = grid.rows(textpage) if grid.likely(text) else []
+    same = "".join(cleaned(grid.drawn(found)).split()) == "".join(text.split())
+    return found if same else []
 
 
 def cleaned(text: str) -> str:
