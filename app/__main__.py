@@ -15,6 +15,7 @@ import time
 import traceback
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ from mlx_backend import (
 from .ask_line import MODEL, add_ask, file_of, request_of
 from .config import PORT, Config, default_model, find_model, kept_switches, log_folder, startable
 from .extract_line import add_extract
+from .minding import Minding
 from .models_line import add_models
 from .plan import add_plan
 from .shelving_line import add_documents
@@ -143,7 +145,7 @@ def _serve(options: argparse.Namespace) -> int:
 
     config = startable(Config(model=options.model, port=options.port, open_browser=options.open))
     config = replace(config, switches=switched(kept_switches(config), options))
-    with _engine(config) as engine:
+    with _engine(config, minding=True) as engine:
         engine.start()
         return serve(config, engine)
 
@@ -195,11 +197,13 @@ def _doctor(options: argparse.Namespace) -> int:
     return doctor(Config(), options.json, options.bundle)
 
 
-def _engine(config: Config) -> EngineLike:
+def _engine(config: Config, minding: bool = False) -> EngineLike:
+    """minding: a model that cannot be loaded is remembered, see minding.py."""
     if config.model == "fake":
         return FakeEngine(delay=0.02)
     use_calibration(config.home)
-    return Engine(find_model(config.model), setup=config.switches.setup, log=config.worker_log)
+    make = partial(Minding, config.home) if minding else Engine
+    return make(find_model(config.model), setup=config.switches.setup, log=config.worker_log)
 
 
 # --- when it goes wrong ----------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ import sys
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from app.chosen import chosen
+from app.chosen import broken, chosen
 from app.places import usable, whole
 from app.switches import PLAIN, Switches, switches_of
 from mlx_backend import BackendError, ModelMissing, look_at
@@ -83,17 +83,23 @@ class Config:
 def startable(config: Config) -> Config:
     """With the demo model in place of one that was chosen in the window and cannot be used now.
 
-    Raises BackendError for one that was named otherwise.
+    That is one that is not there, and one that could not be loaded and has not changed since; its choice is
+    kept. One that was named otherwise is tried. Raises BackendError where it is not there.
     """
+    by_choice = config.model == chosen(config.home) and not os.environ.get("GLM_CHAT_MODEL")
+    words = ""
     try:
-        if config.model != "fake":
-            find_model(config.model)
+        folder = None if config.model == "fake" else find_model(config.model)
+        if folder and folder != DEMO_MODEL and by_choice and (why := broken(config.home, folder)):
+            words = f"The model in {folder} could not be loaded: {why}"
     except BackendError as error:
-        if config.model != chosen(config.home) or os.environ.get("GLM_CHAT_MODEL"):
+        if not by_choice:
             raise
-        told = f"{error} The demo model answers until you choose another under Models."
-        return replace(config, model="demo", told=told)
-    return config
+        words = str(error)
+    if not words:
+        return config
+    told = f"{words} The demo model answers until you choose another under Models."
+    return replace(config, model="demo", told=told)
 
 
 def kept_switches(config: Config) -> Switches:

@@ -14,6 +14,7 @@ import pytest
 
 from app.blobs import Blobs
 from app.documents.coming import Coming
+from app.minding import with_change
 from app.savings import COSTS
 from app.store import Message, Part, Store, back_up, rescue
 from app.transfer import BadImport, Imported, import_file
@@ -32,7 +33,7 @@ from mlx_backend import (
     published_shape,
 )
 from mlx_backend.calibration import failure as measured
-from mlx_backend.errors import ContextTooLong, ModelMissing, NotEnoughMemory, OutOfMemory
+from mlx_backend.errors import ContextTooLong, ModelBroken, ModelMissing, NotEnoughMemory, OutOfMemory
 from mlx_backend.guard import ASKING, LOADING, NOTHING_HELPS, amount
 from mlx_backend.hub import _ended
 from mlx_backend.remote import Remote
@@ -112,6 +113,7 @@ def remedied() -> Iterator[str]:
     with pytest.raises(BackendError) as refused:
         amount("much")
     yield str(refused.value)
+    yield str(with_change(ModelBroken("config.json", "cannot be read.")))
     yield from (measured("it gave no usable number"), f"{Remote()._refusal('a/b', 500, {})}")
     yield f"{Remote()._refusal('a/b', 429, {})}"
     yield from ("while experts are stacked 1.00 GB, while experts are stacked 1.0 MB",)

@@ -6,23 +6,29 @@ import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from asking import until
 
 from app import places
-from app.chosen import choose, chosen
+from app.chosen import choose, chosen, note_broken
 from app.config import DEMO_MODEL, Config, default_model, startable
+from app.minding import Minding
 from app.stock import DEMO, Refused, Stock
 from app.ui import models
 from app.ui.gauge import Gauge
 from mlx_backend import (
     BackendError,
+    Download,
     FakeEngine,
     Machine,
+    Message,
     ModelBroken,
     Progress,
+    Request,
     Setup,
+    Text,
     imagined,
     this_machine,
 )
@@ -104,12 +110,66 @@ def test_a_folder_without_a_model_is_refused_in_words(stock: Stock, folder: str,
 
 @pytest.mark.parametrize("name", [None, "", 7, "../../etc", "/etc", "org/unknown", ["demo"], {"a": 1}])
 def test_a_name_that_is_not_in_the_list_does_nothing(stock: Stock, name: object) -> None:
-    for act in (stock.download, stock.verify, stock.delete, stock.choose):
+    for act in (stock.download, stock.verify, stock.delete, stock.choose, stock.remove):
         with pytest.raises(Refused):
             act(name)
     stock.pause(name)
     stock.cancel(name)
     assert stock.switch is None and stock.is_demo
+
+
+def shown(stock: Stock, title: str) -> dict[str, Any] | None:
+    """The line of a model as the page gets it."""
+    return next((line for line in models.value(stock, imagined(64))["lines"] if line["title"] == title), None)
+
+
+def test_a_local_folder_is_taken_off_the_list_and_stays_where_it_is(stock: Stock, tmp_path: Path) -> None:
+    folder = model(tmp_path / "disk" / "mine")
+    stock.add(str(tmp_path / "disk"))
+    line = shown(stock, "mine")
+    assert line is not None and "remove" in line["can"] and "delete" not in line["can"]
+    stock.choose(str(folder))
+    assert settled(stock) == "done"
+    with pytest.raises(Refused, match="mine answers now"):
+        stock.remove(str(folder))
+    stock.choose(DEMO)
+    assert settled(stock) == "done"
+    assert stock.remove(str(folder)) == str(tmp_path / "disk")
+    assert shown(stock, "mine") is None and places.remembered(stock.home) == []
+    assert sorted(file.name for file in folder.iterdir()) == sorted(f.name for f in DEMO_MODEL.iterdir())
+
+
+def test_what_the_app_itself_fetched_is_not_taken_off_the_list(stock: Stock) -> None:
+    folder = model(places.own_place(stock.home) / "someone" / "mine")
+    line = shown(stock, "someone/mine")
+    assert line is not None and "remove" not in line["can"]
+    with pytest.raises(Refused, match="not in a folder that you added"):
+        stock.remove(str(folder))
+    assert shown(stock, "someone/mine") is not None
+
+
+def test_a_download_goes_to_the_disk_that_was_chosen_and_nowhere_else(
+    stock: Stock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")  # nobody is asked
+    disk, name = tmp_path / "Big Disk", "mlx-community/GLM-4.5V-4bit"
+    disk.mkdir()
+    places.remember(stock.home, disk)
+    assert models.value(stock, imagined(64))["places"][:2] == [str(places.own_place(stock.home)), str(disk)]
+    stock.download(name, str(disk))
+    assert target(stock, name) == disk
+    for to in (str(tmp_path), f"{disk}/..", "", None, 7, ["x"]):  # none of the places there are
+        stock.cancel(name)
+        stock.download(name, to)
+        assert target(stock, name) == places.own_place(stock.home)
+    assert str(tmp_path) not in map(str, places.remembered(stock.home))
+
+
+def target(stock: Stock, name: str) -> Path:
+    job = stock._jobs[name]
+    job.pause()
+    assert isinstance(job, Download)
+    return job.into
 
 
 def test_what_does_not_fit_is_refused_until_it_is_forced(stock: Stock, engine: Picky, tmp_path: Path) -> None:
@@ -173,6 +233,40 @@ def test_a_chosen_model_whose_disk_is_gone_gives_way_to_the_demo(home: Path, tmp
     assert config.is_demo and "The demo model answers until" in config.told
     with pytest.raises(BackendError):
         startable(Config(model=str(tmp_path / "named on the command line")))
+
+
+def test_a_chosen_model_that_broke_gives_way_to_the_demo_until_it_is_repaired_or_chosen_again(
+    home: Path, tmp_path: Path
+) -> None:
+    """A real engine meets the fault; the choice itself is never lost."""
+    home.mkdir()
+    folder = model(tmp_path / "mine")
+    whole = (folder / "config.json").read_bytes()
+    choose(home, str(folder))
+    (folder / "config.json").write_text("{")
+    request = Request((Message("user", (Text("hi"),)),))
+    assert startable(Config()).model == str(folder)  # nobody has met it yet
+    with Minding(home, folder) as engine, pytest.raises(ModelBroken, match="under Models, or download"):
+        list(engine.stream(request))
+    config = startable(Config())
+    assert config.is_demo and chosen(home) == str(folder)
+    assert str(folder) in config.told and "The demo model answers until you choose" in config.told
+    choose(home, str(folder))  # as after a load, or `models use`
+    assert startable(Config()).model == str(folder)
+    with Minding(home, folder) as engine, pytest.raises(ModelBroken):
+        engine.measure(request)
+    assert startable(Config()).is_demo
+    (folder / "config.json").write_bytes(whole)
+    assert startable(Config()).model == str(folder)
+
+
+def test_a_model_named_on_the_command_line_is_tried_although_it_is_known_to_be_broken(
+    home: Path, tmp_path: Path
+) -> None:
+    home.mkdir()
+    folder = model(tmp_path / "mine")
+    note_broken(home, folder, "Broken.")
+    assert startable(Config(model=str(folder))).model == str(folder)
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{", json.dumps({"model": 7}), json.dumps({"other": "x"})])

@@ -25,6 +25,7 @@ ORDER = [
     "scratch",
     "shelves",
     "chosen",
+    "minding",
     "switches",
     "switches_line",
     "places",
