@@ -9,9 +9,12 @@ from __future__ import annotations
 import contextlib
 import shutil
 import tempfile
+import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote
 
 from fastapi import APIRouter, Request
@@ -22,7 +25,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.blobs import Blobs
-from app.orders import embedded
+from app.orders import embedded, fresh, ordered
 from app.store import Store
 from app.transfer import BadExport, BadImport, Exported, export_archive, export_markdown, import_file
 
@@ -34,7 +37,8 @@ KINDS: dict[str, Callable[..., Exported]] = {"markdown": export_markdown, "json"
 
 
 def router(store: Store, blobs: Blobs, folder: Path) -> APIRouter:
-    """GET /export/markdown and /export/json, of one conversation with ?c=ID; POST /import.
+    """GET /export/markdown and /export/json, of one conversation with ?c=ID; POST /import, the file as its
+    body, GET /import?n=NAME to see how far it is, POST /import/stop with {n: NAME}.
 
     folder: for files on their way; what an earlier run left in it goes.
     """
@@ -48,32 +52,83 @@ def router(store: Store, blobs: Blobs, folder: Path) -> APIRouter:
             return PlainTextResponse("An export is a file to save.", 403)
         return _export(store, blobs, folder, kind, c)
 
-    @routes.post("/import")
-    async def import_(request: Request) -> Response:
-        scratch = None
+    importing = _Importing(store, blobs, folder)
+    routes.post("/import")(importing.take)
+    routes.get("/import")(importing.look)
+    routes.post("/import/stop")(ordered(importing.stop))
+    return routes
+
+
+@dataclass
+class _Arriving:
+    """An import under way. share: of it that is done, 0 to 1. document: that is read now; of its pages `page`
+    are done, of `pages`, 0 while nobody knows."""
+
+    share: float = 0.0
+    document: str = ""
+    page: int = 0
+    pages: int = 0
+    cancel: threading.Event = field(default_factory=threading.Event)
+
+    def to(self, share: float) -> None:
+        self.share, self.document = share, ""
+
+    def opening(self, name: str, done: int, total: int) -> None:
+        self.document, self.page, self.pages = name, done, total
+
+    def __str__(self) -> str:
+        share = int(100 * self.share)
+        if not self.document:
+            return f"Importing… {share} %"
+        if not self.pages:
+            return f"Importing… {share} % · {self.document}"
+        return f"Importing… {share} % · {self.document}, page {self.page:,} of {self.pages:,}"
+
+
+class _Importing:
+    """Imports under way, by the name that the page gives to each: it asks how far it is, or stops it."""
+
+    def __init__(self, store: Store, blobs: Blobs, folder: Path) -> None:
+        self._store, self._blobs, self._folder = store, blobs, folder
+        self._under_way: dict[str, _Arriving] = {}
+
+    async def take(self, request: Request) -> Response:
+        scratch, name = None, request.headers.get("x-import", "")
+        arriving = self._under_way.setdefault(name, _Arriving())
         try:
-            scratch = Path(tempfile.mkdtemp(dir=folder))
+            scratch = Path(tempfile.mkdtemp(dir=self._folder))
             file = scratch / named(request.headers.get("x-file-name", ""))
             if not await received(request, file, UPLOAD_LIMIT):
                 return JSONResponse({"words": TOO_LARGE}, 413)
-            return await run_in_threadpool(_import, store, blobs, file)
+            return await run_in_threadpool(_import, self._store, self._blobs, file, arriving)
         except ClientDisconnect:
             return Response(status_code=400)  # nobody hears it
         except OSError as error:
             why = error.strerror or "it cannot be written"
             return JSONResponse({"words": f"The file could not be kept: {why}. Nothing was imported."}, 507)
         finally:
+            self._under_way.pop(name, None)
             if scratch is not None:
                 shutil.rmtree(scratch, ignore_errors=True)
 
-    return routes
+    async def look(self, n: str = "") -> Response:
+        arriving = self._under_way.get(n)
+        return fresh({"words": str(arriving) if arriving else ""})
+
+    def stop(self, order: dict[str, Any]) -> Response:
+        if arriving := self._under_way.get(str(order.get("n"))):
+            arriving.cancel.set()
+        return fresh({})
 
 
 def _export(store: Store, blobs: Blobs, folder: Path, kind: str, conversation: str | None) -> Response:
     found = store.conversation(conversation) if conversation is not None else None
     if kind not in KINDS or (conversation is not None and found is None):
         return PlainTextResponse("There is no such conversation.", 404)
-    scratch = Path(tempfile.mkdtemp(dir=folder))
+    try:
+        scratch = Path(tempfile.mkdtemp(dir=folder))
+    except OSError as error:
+        return PlainTextResponse(f"Nothing was exported: {error.strerror or 'the disk is full'}.", 507)
     done = BackgroundTask(shutil.rmtree, scratch, ignore_errors=True)
     try:
         KINDS[kind](store, blobs, scratch / "export.zip", [found.id] if found else None)
@@ -106,9 +161,10 @@ async def received(request: Request, file: Path, most: int) -> bool:
     return True
 
 
-def _import(store: Store, blobs: Blobs, file: Path) -> Response:
+def _import(store: Store, blobs: Blobs, file: Path, arriving: _Arriving) -> Response:
+    told, opening, cancel = arriving.to, arriving.opening, arriving.cancel
     try:
-        result = import_file(store, blobs, file)
+        result = import_file(store, blobs, file, progress=told, opening=opening, cancel=cancel)
     except BadImport as error:
         return JSONResponse({"words": str(error)}, 400)
     return JSONResponse({"words": str(result), "skipped": result.skipped[:SKIPPED_SHOWN]})

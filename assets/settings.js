@@ -113,28 +113,42 @@ function data(value) {
   back.append('To go back to a copy, quit the app and run ', make('code', '', './scripts/run backup --restore FILE'));
   const row = make('div', 'row'), file = make('input');
   Object.assign(file, { type: 'file', accept: '.zip,.json', hidden: true });
-  file.addEventListener('change', () => file.files[0] && take(file.files[0]));
+  file.addEventListener('change', () => { if (file.files[0]) take(file.files[0]); file.value = ''; });
   row.append(
     press('Export all as Markdown', () => window.glmchat.download('/export/markdown')),
     press('Export all as JSON', () => window.glmchat.download('/export/json')),
-    press('Import…', () => file.click()), file,
+    importer, file,
   );
   const into = make('p', 'hint', 'Reads its own JSON and the exports of ChatGPT and Claude. An import only adds. Exports are not encrypted.');
   return section('Data', where, row, into, make('h4', '', 'Backups'), list, press('Back up now', () => send('back_up')), back);
 }
 
-// A file is sent as it is and read by the app; what came of it is said in words.
+// A file is sent as it is and read by the app, which says how far it is; what came of it is said in words.
+const LOOK = 700;  // ms
+let under = '';  // the name of the import under way
+const importer = press('Import…', (node) => (under ? post('/import/stop', { n: under }) : node.parentElement.querySelector('input[type=file]').click()));
 async function take(file) {
+  const name = under = crypto.randomUUID();
+  importer.textContent = 'Stop importing';
   tell(`Importing ${file.name}…`);
+  const looking = setInterval(async () => {
+    const { words } = await fetch(`/import?n=${name}`).then((answer) => answer.json()).catch(() => ({}));
+    if (words && under === name) tell(words);
+  }, LOOK);
   try {
-    const headers = { 'x-file-name': encodeURIComponent(file.name) };
+    const headers = { 'x-file-name': encodeURIComponent(file.name), 'x-import': name };
     const answer = await fetch('/import', { method: 'POST', headers, body: file });
     const { words, skipped = [] } = await answer.json();
     const told = [words, ...skipped].join('\n');
+    under = '';
     tell(told);
     if (answer.ok) trigger('settings_action', { action: 'imported', words: told });
   } catch {
+    under = '';
     tell(`${file.name} could not be sent to the app. Nothing was imported. Try again.`);
+  } finally {
+    clearInterval(looking);
+    importer.textContent = 'Import…';
   }
 }
 

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import json
+import threading
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from asking import until
 from exports import Home, home, packed
+from fastapi import FastAPI
+from starlette.testclient import TestClient
 
-from app import library, turn
+from app import exchange, library, turn
+from app.documents import reading
+from app.documents.pages import Unreadable
 from app.store import Held, Part
 from app.transfer import export_archive, export_markdown
 from app.transfer.evidence import MOST_PICTURES, read
@@ -155,3 +161,41 @@ def test_evidence_has_no_more_pictures_than_a_question_could_bring() -> None:
     found = read({"places": places, "reading": [{"title": ["x"], "read": -1}], "outlined": ["x", 3]})
     assert sum(place[3] for place in found["places"]) == MOST_PICTURES and len(found["places"]) == 98
     assert (found["reading"], found["outlined"]) == ([{"title": "", "read": 0, "total": 0}], [3])
+
+
+def test_an_import_tells_how_far_it_is_and_can_be_stopped(
+    here: Home, there: Home, asked: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask(here, "Nothing of documents")
+    export_archive(here.store, here.blobs, file := tmp_path / "all.zip")
+
+    def slow(path: Path, name: str, on_page: Any, stopped: Any) -> Any:
+        on_page(12, 42)
+        until(stopped)
+        raise Unreadable("stopped", "Reading was stopped.")
+
+    monkeypatch.setattr(reading, "read", slow)
+    app, ended = FastAPI(), []
+    app.include_router(exchange.router(there.store, there.blobs, tmp_path / "exchange"))
+    with TestClient(app) as client:
+        headers = {"x-file-name": "all.zip", "x-import": "mine"}
+
+        def take() -> None:
+            ended.append(client.post("/import", content=file.read_bytes(), headers=headers).json())
+
+        thread = threading.Thread(target=take)
+        thread.start()
+        until(lambda: ", page 12 of 42" in look(client))
+        assert look(client) in [f"Importing… {share} % · Dues.md, page 12 of 42" for share in (0, 50)]
+        assert (
+            look(client, "another") == "" and client.post("/import/stop", json={"n": ["mine"]}).json() == {}
+        )
+        client.post("/import/stop", json={"n": "mine"})
+        thread.join(20)
+        assert ended[0]["words"].startswith("Stopped. ") and look(client) == ""
+    assert here.store.count() == 2 and not there.store.documents_of(asked)
+    assert list((tmp_path / "exchange").iterdir()) == []
+
+
+def look(client: TestClient, name: str = "mine") -> str:
+    return str(client.get("/import", params={"n": name}).json()["words"])

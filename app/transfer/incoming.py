@@ -73,16 +73,18 @@ def import_file(
     file: Path,
     *,
     progress: Watch | None = None,
+    opening: intake.Told | None = None,
     cancel: threading.Event | None = None,
     limits: Limits | None = None,
 ) -> Imported:
     """Take over every conversation of an export: a zip, or its JSON alone.
 
-    progress: called with the share that is done, 0 to 1. cancel: set it to stop after this conversation.
+    progress: called with the share that is done, 0 to 1, after each conversation; opening: while a document
+    of one is read. cancel: set it to stop after this conversation, or in the middle of such a document.
     Raises BadImport where nothing in the file can be read, or the disk is full; its text says what is kept.
     """
     with Source(file, limits) as source, tempfile.TemporaryDirectory() as folder:
-        media = _Media(source, store, blobs, Path(folder))
+        media = _Media(source, store, blobs, Path(folder), opening or (lambda name, done, total: None))
         importing = _Importing(store, media, cancel or threading.Event(), progress or (lambda share: None))
         try:
             importing.run(source)
@@ -244,9 +246,12 @@ class _There:
 class _Media:
     """Puts files of the export away, each once. left_out: how many could not be since it was set to 0."""
 
-    def __init__(self, source: Source, store: Store, blobs: Blobs, folder: Path) -> None:
+    def __init__(
+        self, source: Source, store: Store, blobs: Blobs, folder: Path, opening: intake.Told
+    ) -> None:
         self.left_out = 0
         self._source, self._store, self._blobs, self._folder = source, store, blobs, folder
+        self._opening = opening
         self._put: dict[str, tuple[StoredBlob, str] | str] = {}  # by key: the file and its name, or why not
         self._stored: dict[str, StoredBlob] = {}
         self._names = self._asset_names()
@@ -276,7 +281,7 @@ class _Media:
         found = self._found(File(held.sha256, held.sha256, {"name": held.title}, document=True))
         if isinstance(found, str):
             return None
-        return read_again(self._store, self._blobs, held, stopped)
+        return read_again(self._store, self._blobs, held, stopped, self._opening)
 
     def _found(self, file: File) -> tuple[StoredBlob, str] | str:
         key = f"document {file.key}" if file.document else file.key

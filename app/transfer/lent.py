@@ -18,10 +18,12 @@ from app.store import Held, Message, Node, Store, Tree
 from app.store.held import cited, renamed
 
 
-def read_again(store: Store, blobs: Blobs, held: Held, stopped: Callable[[], bool]) -> int | None:
+def read_again(
+    store: Store, blobs: Blobs, held: Held, stopped: Callable[[], bool], told: intake.Told
+) -> int | None:
     """The number of a document whose file lies among ours; None: it cannot be read, or it was stopped."""
     file = blobs.path(held.sha256)
-    found = intake.kept(store, held.sha256, file, held.title, _ignore, stopped, intake.read_file)
+    found = intake.kept(store, held.sha256, file, held.title, told, stopped, intake.read_file)
     return found.id if found is not None and found.status == "ready" else None
 
 
@@ -74,7 +76,3 @@ def _checked(store: Store, nodes: Sequence[Node], at: int, names: Mapping[int, i
         return nodes[at].parts
     places = {number: place for place, number in names.items()}
     return tuple(cited(part, places) for part in library.checked(store, path, nodes[at].parts))
-
-
-def _ignore(name: str, done: int, total: int) -> None:
-    pass

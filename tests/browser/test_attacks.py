@@ -107,7 +107,8 @@ REQUESTS = """async ([base, picture]) => {
     'upload_progress?upload_id=evil', 'app_id', 'file=/etc/passwd', 'dev/reload'].map((one) =>
     `gradio_api/${one}`);
   gets.push('', 'config', 'export/json', 'export/markdown', 'healthz', 'monitoring', 'theme.css');
-  gets.push('now', 'models', 'ended', 'documents?c=x', 'tables', 'tables/1', 'tables/1/save/csv');
+  gets.push('now', 'models', 'ended', 'documents?c=x', 'import?n=x');
+  gets.push('tables', 'tables/1', 'tables/1/save/csv');
   const document = `pages/${'0'.repeat(64)}-1`;
   gets.push(document, ...['1', '1/marks?q=x', '1/picture?long=1000', 'find?q=x', 'original'].map((one) =>
     `${document}/${one}`));
@@ -116,7 +117,8 @@ REQUESTS = """async ([base, picture]) => {
     ['POST', `${base}/import`, file], ['POST', `${base}/import`, '{}'], ['POST', `${base}/link`, ''],
     ['POST', `${base}/tables/1/files`, file], ['POST', `${base}/library`, file],
     ['POST', `${base}/`, form({ token: 'x' })],
-    ...['models', 'rest', 'quit', 'tables', 'documents'].map((path) => ['POST', `${base}/${path}`, '{}']),
+    ...['models', 'rest', 'quit', 'tables', 'documents', 'import/stop'].map((path) =>
+      ['POST', `${base}/${path}`, '{}']),
     ['PUT', `${base}/import`, '{}'], ['DELETE', picture]];
   const json = { 'content-type': 'application/json', authorization: 'Bearer x' };
   const read = [];

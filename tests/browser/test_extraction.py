@@ -136,7 +136,7 @@ def test_stopped_and_killed_it_goes_on_with_what_is_missing(
     page.locator(".tables .open").click()
     page.get_by_role("button", name="Go on").click()
     filled(page, 5)
-    expect(page.locator(".tables td.verified")).to_have_count(20)
+    expect(page.locator(".tables td.verified")).to_have_count(20, timeout=SOON)
     page.get_by_role("button", name="Delete").click()
     page.get_by_role("button", name="Really delete this table?").click()
     expect(page.locator(".tables .earlier")).to_have_count(0)
