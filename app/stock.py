@@ -186,10 +186,13 @@ class Stock:
     def remove(self, name: object) -> str:
         """Look no more for models where this one of somebody's own lies; the folder. Raises Refused."""
         row = self._row(name)
-        if self.answers(row):
-            raise Refused(f"{row.title} answers now. Choose another model first.")
         if row.found is None or not (place := places.place_of(self.home, row.found.folder)):
             raise Refused(f"{row.title} is not in a folder that you added. Nothing was changed.")
+        beside = [
+            one for one in self.rows() if one.found and place in (one.found.folder, *one.found.folder.parents)
+        ]
+        if answering := next((one for one in beside if self.answers(one)), None):
+            raise Refused(f"{answering.title} answers now. Choose another model first.")
         places.forget(self.home, place)
         return str(place)
 

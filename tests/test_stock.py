@@ -139,6 +139,18 @@ def test_a_local_folder_is_taken_off_the_list_and_stays_where_it_is(stock: Stock
     assert sorted(file.name for file in folder.iterdir()) == sorted(f.name for f in DEMO_MODEL.iterdir())
 
 
+def test_a_folder_that_holds_also_the_model_that_answers_stays_in_the_list(
+    stock: Stock, tmp_path: Path
+) -> None:
+    other, folder = model(tmp_path / "disk" / "other"), model(tmp_path / "disk" / "mine")
+    stock.add(str(tmp_path / "disk"))
+    stock.choose(str(folder))
+    assert settled(stock) == "done"
+    with pytest.raises(Refused, match="mine answers now"):
+        stock.remove(str(other))
+    assert shown(stock, "mine") is not None and places.remembered(stock.home) == [tmp_path / "disk"]
+
+
 def test_what_the_app_itself_fetched_is_not_taken_off_the_list(stock: Stock) -> None:
     folder = model(places.own_place(stock.home) / "someone" / "mine")
     line = shown(stock, "someone/mine")

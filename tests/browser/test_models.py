@@ -154,6 +154,34 @@ def test_a_folder_of_ones_own_and_one_that_does_not_fit(app: App, open_page: Ope
     assert page.evaluate("window.pwned") is None
 
 
+def test_a_download_onto_another_disk_and_a_folder_taken_off_the_list(
+    app: App, open_page: Open, tmp_path: Path
+) -> None:
+    disk, mine = tmp_path / "Big Disk", tmp_path / "own" / "my-model"
+    for folder in (disk / "there", mine):
+        shutil.copytree(DEMO_MODEL, folder)
+    page = open_page(app.start())
+    dialog = open_models(page)
+    field = dialog.get_by_label("Folder of a model")
+    for folder in (disk, mine):
+        field.fill(str(folder))
+        press(dialog, "Add folder")
+        expect(dialog.locator(".told")).to_contain_text("Found", timeout=SOON)
+    dialog.locator("select").first.select_option(str(disk))
+    fetched = line(dialog, TITLE)
+    press(fetched, "Download")
+    expect(fetched.get_by_role("button", name="Use this")).to_be_visible(timeout=SOON)
+    expect(fetched.locator(".folder")).to_have_text(str(disk / REPO))
+    assert (disk / REPO / "glm-chat.json").exists() and not (app.home / "models" / REPO).exists()
+    press(line(dialog, "my-model"), "Remove from the list")
+    expect(line(dialog, "my-model")).to_be_visible()
+    press(line(dialog, "my-model"), "Really remove it?")
+    expect(dialog.locator(".told")).to_contain_text(f"{mine} is not looked at any more", timeout=SOON)
+    expect(line(dialog, "my-model")).to_have_count(0)
+    expect(fetched).to_be_visible()
+    assert (mine / "config.json").exists()
+
+
 def test_on_a_phone_in_the_dark_nothing_is_cut(app: App, open_page: Open) -> None:
     page = open_page(app.start(), viewport={"width": 390, "height": 844}, color_scheme="dark")
     dialog = open_models(page)
