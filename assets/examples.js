@@ -1,6 +1,6 @@
 // The cards of an empty chat. Event used from Python: 'ask_example'. The pictures are data: URLs of ours.
 const root = element.querySelector('.examples');
-const make = (tag, name) => Object.assign(document.createElement(tag), { className: name });
+const { make } = window.glmchat;
 
 function card({ question, pictures, clip }) {
   const node = make('button', 'example');

@@ -52,7 +52,9 @@
       piece.style.width = `${Math.min(100, part.share * 100)}%`;
       return piece;
     }));
-    box.querySelector('.parts').replaceChildren(parts(value));
+    const list = box.querySelector('.parts'), held = list.contains(document.activeElement);
+    list.replaceChildren(parts(value));
+    if (held) (list.querySelector('button') || box.querySelector('summary')).focus();
   }
 
   let timer = 0;

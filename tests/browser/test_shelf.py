@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 from app_process import App
 from looks import LOOKS, sound
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 QUOTING = Path(__file__).resolve().parent / "quoting_app.py"
@@ -118,6 +119,45 @@ def test_a_person_chooses_what_the_next_question_reads(
     expect(lines).to_have_count(1, timeout=SOON)
     expect(reads).to_be_hidden()
     assert page.evaluate("window.pwned") is None
+
+
+def test_looks_at_what_is_read_disturb_nobody_who_uses_the_panel(quoting: App, open_page: Open) -> None:
+    page = open_page(quoting.start())
+    looks = 0
+    own = {"id": 1, "sha256": "0" * 64, "title": "a.md", "kind": "markdown", "facts": "", "problems": []}
+    own |= {"active": True, "reads": "", "kept": False, "scans": {"words": "", "act": "", "runs": False}}
+
+    def told(route: Route) -> None:
+        nonlocal looks
+        looks += route.request.method == "GET"
+        adding = {"id": 1, "name": "long.md", "words": f"Reading… page {looks} of 42"}
+        library = [{**own, "here": True, "readers": [], "more": 0}]
+        value = {"chat": [own], "library": library, "adding": [adding], "temporary": False, "told": ""}
+        route.fulfill(json=value)
+
+    page.route(re.compile("/documents"), told)
+    lines = panel(page).locator(".paper-line")
+
+    def later() -> None:
+        was = lines.nth(1).locator(".facts").text_content() or ""
+        expect(lines.nth(1).locator(".facts")).not_to_have_text(was, timeout=SOON)
+
+    stop, erase = page.get_by_role("button", name="Stop"), lines.nth(2).get_by_role("button").last
+    stop.focus()
+    later()
+    expect(stop).to_be_focused()
+    erase.focus()  # the chat has a document of the same number
+    later()
+    expect(erase).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(erase).to_have_text("Really delete it?")
+    seen = looks
+    while looks < seen + 3:
+        page.wait_for_timeout(50)
+    expect(erase).to_have_text("Really delete it?")
+    with page.expect_request(lambda request: request.method == "POST") as ordered:
+        page.keyboard.press("Enter")
+    assert ordered.value.post_data_json == {"act": "delete", "id": 1, "c": None}
 
 
 def test_the_library_lends_to_every_chat(quoting: App, open_page: Open) -> None:

@@ -15,7 +15,7 @@ import pytest
 from app_process import App
 from looks import LOOKS, sound
 from PIL import Image
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
 pytestmark = pytest.mark.browser
 
@@ -229,3 +229,20 @@ def test_the_panel_is_in_chinese_and_the_document_is_not(
     expect(shown.locator(".note")).to_have_text("[2] 引文在此页上。", timeout=SOON)
     expect(page.locator("#latest .source").nth(2)).to_contain_text("Harbour.pdf, 第 2 页")
     expect(shown.locator(".back")).to_have_attribute("aria-label", "上一页")
+
+
+def test_a_late_page_does_not_stand_under_another_name(
+    asked: App, open_page: Open, files: list[Path]
+) -> None:
+    page = window(asked, open_page, files)
+    held: list[Route] = []
+    page.route(re.compile("/pages/[^/]+$"), held.append)
+    page.locator("#latest a[data-quote]").first.click()
+    page.wait_for_function("document.querySelector('dialog.viewer')?.open")
+    page.evaluate("glmchat.view({ document: '', title: 'Gone.pdf' })")
+    expect(viewer(page).locator(".told")).to_contain_text("no longer here")
+    with page.expect_response(re.compile("/pages/")):
+        held[0].continue_()
+    page.evaluate("new Promise((done) => setTimeout(done, 300))")
+    expect(viewer(page).locator("h2")).to_have_text("Gone.pdf")
+    expect(viewer(page).locator(".told")).to_contain_text("no longer here")
