@@ -18,8 +18,9 @@ from docx.oxml.parser import parse_xml
 
 from . import archive
 from .items import Item, Note, Opened, Refusal
+from .numbering import Numbers, W
 from .sections import Block, pages
-from .wording import MC, W, Wording, note
+from .wording import MC, Wording, note, style_id
 
 _NOTES = {"footnote": RELATION.FOOTNOTES, "endnote": RELATION.ENDNOTES, "comment": RELATION.COMMENTS}
 _PICTURES = (
@@ -35,7 +36,7 @@ def read(path: Path, kind: str) -> Iterator[Item]:
     except ValueError as error:  # macros or a template: another content type
         raise Refusal("unsupported", "a Word template or a document with macros; save it as DOCX") from error
     yield Opened(kind, document.core_properties.title or "")
-    wording = Wording(document.part, _notes(document))
+    wording = Wording(document.part, _notes(document), _numbers(document))
     yield from pages(_blocks(document, wording))
     yield from _left(document.element.body, wording.hidden)
 
@@ -63,7 +64,7 @@ def _blocks(document: Docx, wording: Wording) -> Iterator[Block]:
     if edges:
         yield 0, edges
     for paragraph, (words, beside) in wording.blocks(document.element.body):
-        level = 0 if paragraph is None else levels.get(_style(paragraph), 0)
+        level = 0 if paragraph is None else levels.get(style_id(paragraph), 0)
         if level and words.strip():
             yield level, words
             words = ""
@@ -86,12 +87,6 @@ def _levels(document: Docx) -> dict[str, int]:
     return levels
 
 
-def _style(paragraph: Any) -> str:
-    # paragraph.style would look the style up anew for each of ten thousand paragraphs
-    found = paragraph.find(f"{W}pPr/{W}pStyle")
-    return "" if found is None else str(found.get(W + "val"))
-
-
 def _notes(document: Docx) -> dict[tuple[str, str], str]:
     """Footnotes, endnotes and comments by kind and id."""
     found: dict[tuple[str, str], str] = {}
@@ -102,6 +97,11 @@ def _notes(document: Docx) -> dict[tuple[str, str], str]:
                 if words := note(kind, element, wording.flat(element)):
                     found[kind, str(element.get(W + "id"))] = words
     return found
+
+
+def _numbers(document: Docx) -> Numbers:
+    roots = (parse_xml(part.blob) for part in _parts(document, RELATION.NUMBERING))
+    return Numbers(next(roots, None), document.styles.element)
 
 
 def _parts(document: Docx, relation: str) -> Iterator[Any]:

@@ -2,7 +2,7 @@
 
 Knows: which elements hold words that a person sees, that text boxes, notes and comments stand elsewhere than
     where they are read, what is hidden or deleted.
-Does not know: files, styles, headings.
+Does not know: files, what a style means, headings.
 
 A note's mark is a sign and no number: quotations are compared by letters and digits, and whoever quotes the
 sentence leaves its mark out.
@@ -14,9 +14,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from . import charts
+from .numbering import Numbers, W
 from .rows import line
 
-W = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
 MC = "{http://schemas.openxmlformats.org/markup-compatibility/2006}"
 M = "{http://schemas.openxmlformats.org/officeDocument/2006/math}"
 SIGNS = "*†‡§‖¶"
@@ -32,10 +32,12 @@ Told = tuple[str, list[str]]  # words, and what hangs on them
 class Wording:
     """One part of a document. hidden: runs so far that the document itself does not show."""
 
-    def __init__(self, part: Any, notes: Mapping[tuple[str, str], str]) -> None:
+    def __init__(
+        self, part: Any, notes: Mapping[tuple[str, str], str], numbers: Numbers | None = None
+    ) -> None:
         """part: what pictures' and charts' ids refer to. notes: their words by kind and id."""
         self.hidden = 0
-        self._part, self._notes = part, notes
+        self._part, self._notes, self._numbers = part, notes, numbers
 
     def blocks(self, element: Any) -> Iterator[tuple[Any, Told]]:
         """Paragraphs, with their element, and tables, with None, in order."""
@@ -56,7 +58,9 @@ class Wording:
         words: list[str] = []
         beside: list[str] = []
         self._gather(paragraph, words, beside)
-        return "".join(words), beside
+        number = self._numbers.before(paragraph, style_id(paragraph)) if self._numbers else ""
+        text = "".join(words)
+        return f"{number} {text}" if number and text.strip() else text, beside
 
     def _gather(self, element: Any, words: list[str], beside: list[str]) -> None:
         for child in _children(element):
@@ -112,6 +116,12 @@ class Wording:
             parts.append(words if paragraph is not None else words.replace("\n", " / "))
             beside += hanging
         return " ".join(parts)
+
+
+def style_id(paragraph: Any) -> str:
+    """The id of its style. python-docx would look the style up anew for each of ten thousand paragraphs."""
+    found = paragraph.find(f"{W}pPr/{W}pStyle")
+    return "" if found is None else str(found.get(W + "val"))
 
 
 def note(kind: str, element: Any, words: str) -> str:
