@@ -3,6 +3,7 @@
 Each combination runs in a process of its own: a small random checkpoint of the true architecture is loaded,
 one request is forecast from its tokens and pictures, answered, and compared with mx.get_peak_memory(). The
 shares that the model of moments needs are measured first, by the planner's own probe, once for each size.
+The last column is the processor's time: a busy computer takes much longer and measures the same.
 
 Knows: how to measure. Does not know: what a Mac would say; on a processor attention keeps its scores.
 """
@@ -12,6 +13,7 @@ from __future__ import annotations
 import argparse
 import io
 import json
+import resource
 import subprocess
 import sys
 import tempfile
@@ -113,9 +115,10 @@ def measured(folder: Path, cases: list[Case], keep: Path | None) -> Iterator[dic
     probed: dict[str, Calibration] = {}
     before = kept(keep)
     print(f"{'':52}{'tokens':>7}{'weights':>9}{'KV':>7}{'forecast':>10}{'peak':>9}{'off':>8}{'':>8}   (MB)")
-    for number, case in enumerate(cases):
-        name = f"{number} {case.label}"
+    for number, case in enumerate(cases, 1):
+        name = f"{case.label}, {case.tokens} words"
         if (found := before.get(name)) is None:
+            print(f"{number} of {len(cases)}: {name}", end="\r", file=sys.stderr, flush=True)
             if case.size not in probed:
                 probed[case.size] = probe(checkpoint(folder, case.size, 0))
             found = one(checkpoint(folder, case.size, case.bits), case, probed[case.size])
@@ -132,9 +135,16 @@ def kept(keep: Path | None) -> dict[str, dict[str, Any]]:
 
 
 def one(model: Path, case: Case, probed: Calibration) -> dict[str, Any]:
-    start = time.perf_counter()
+    start, worked = time.perf_counter(), processor_seconds()
     found = child("--one", json.dumps([str(model), asdict(case), asdict(probed)]))
-    return found | {"label": case.label, "seconds": time.perf_counter() - start}
+    seconds, worked = time.perf_counter() - start, processor_seconds() - worked
+    return found | {"label": case.label, "seconds": seconds, "processor": worked}
+
+
+def processor_seconds() -> float:
+    """Of all cases so far: what they would take with a core of their own, however busy this computer is."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def checkpoint(folder: Path, size: str, bits: int) -> Path:
@@ -149,7 +159,7 @@ def checkpoint(folder: Path, size: str, bits: int) -> Path:
 def probe(model: Path) -> Calibration:
     command = [sys.executable, "-m", "mlx_backend.probe", str(model / "config.json")]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-    return Calibration(**json.loads(done.stdout), source="measured here")
+    return Calibration(**json.loads(done.stdout.splitlines()[-1]), source="measured here")
 
 
 def child(*arguments: str) -> dict[str, Any]:
@@ -166,7 +176,7 @@ def show(found: dict[str, Any]) -> None:
     mark = "" if near(found) else "  too far"
     sizes = f"{found['tokens']:>7}{next(exact):>9}{next(exact):>7}{found['forecast'] / 1e6:>10.1f}"
     sizes += f"{peak / 1e6:>9.1f}{off / 1e6:>+8.1f}{off / peak:>+8.1%}"
-    print(f"{found['label']:52}{sizes}{mark}   {found['seconds']:.0f} s", flush=True)
+    print(f"{found['label']:52}{sizes}{mark}   {found['processor']:.0f} s", flush=True)
 
 
 def near(found: dict[str, Any], key: str = "forecast") -> bool:
@@ -175,7 +185,9 @@ def near(found: dict[str, Any], key: str = "forecast") -> bool:
 
 def summary(found: list[dict[str, Any]]) -> None:
     over = sum(one["forecast"] >= one["peak"] for one in found)
-    print(f"\n{len(found)} combinations, each in a process of its own")
+    took, worked = (sum(one[kind] for one in found) / 60 for kind in ("seconds", "processor"))
+    print(f"\n{len(found)} combinations, each in a process of its own: {took:.0f} minutes")
+    print(f"  of the processor's own time, which a busy computer does not lengthen: {worked:.0f} minutes")
     for kind, name in (("weights", "weights"), ("kv", "keys and values")):
         exact = sum(one[kind] == one[f"{kind}_forecast"] for one in found)
         print(f"  {name} exact to the byte: {exact} of {len(found)}")
