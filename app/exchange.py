@@ -1,7 +1,8 @@
 """Conversations in and out of the window: a zip to download, a file to read; and how much may come in.
 
-Knows: the addresses, how an upload reaches the disk and what it may leave there, what is told about it.
-Does not know: what an export looks like, who may ask (the guard stands before), SQL.
+Knows: the addresses, what an upload of the composer may leave on the disk, what is told of an import.
+Does not know: what an export looks like, how a file arrives (arrival.py), who may ask (the guard stands
+before), SQL.
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
 
 from fastapi import APIRouter, Request
 from fastapi.responses import FileResponse, JSONResponse, PlainTextResponse, Response
@@ -24,6 +24,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.arrival import Refusals, arrived, length
 from app.blobs import Blobs
 from app.orders import embedded, fresh, ordered
 from app.store import Store
@@ -85,6 +86,13 @@ class _Arriving:
         return f"Importing… {share} % · {self.document}, page {self.page:,} of {self.pages:,}"
 
 
+def _unkept(error: OSError) -> str:
+    return f"The file could not be kept: {error.strerror or 'it cannot be written'}. Nothing was imported."
+
+
+REFUSALS = Refusals("words", lambda name: TOO_LARGE, _unkept)
+
+
 class _Importing:
     """Imports under way, by the name that the page gives to each: it asks how far it is, or stops it."""
 
@@ -93,23 +101,16 @@ class _Importing:
         self._under_way: dict[str, _Arriving] = {}
 
     async def take(self, request: Request) -> Response:
-        scratch, name = None, request.headers.get("x-import", "")
+        name = request.headers.get("x-import", "")
         arriving = self._under_way.setdefault(name, _Arriving())
+
+        def take(file: Path) -> Response:
+            return _import(self._store, self._blobs, file, arriving)
+
         try:
-            scratch = Path(tempfile.mkdtemp(dir=self._folder))
-            file = scratch / named(request.headers.get("x-file-name", ""))
-            if not await received(request, file, UPLOAD_LIMIT):
-                return JSONResponse({"words": TOO_LARGE}, 413)
-            return await run_in_threadpool(_import, self._store, self._blobs, file, arriving)
-        except ClientDisconnect:
-            return Response(status_code=400)  # nobody hears it
-        except OSError as error:
-            why = error.strerror or "it cannot be written"
-            return JSONResponse({"words": f"The file could not be kept: {why}. Nothing was imported."}, 507)
+            return await arrived(request, self._folder, UPLOAD_LIMIT, take, REFUSALS)
         finally:
             self._under_way.pop(name, None)
-            if scratch is not None:
-                shutil.rmtree(scratch, ignore_errors=True)
 
     async def look(self, n: str = "") -> Response:
         arriving = self._under_way.get(n)
@@ -138,29 +139,6 @@ def _export(store: Store, blobs: Blobs, folder: Path, kind: str, conversation: s
     return FileResponse(scratch / "export.zip", filename=name, media_type="application/zip", background=done)
 
 
-def named(told: str) -> str:
-    """A file's name as the page tells it, percent-encoded, as one that a folder can hold: errors say it."""
-    name = "".join(char for char in unquote(told) if char.isprintable() and char not in "/\\")
-    return name[-60:].lstrip(".") or "the file"  # 60 characters are 240 bytes at most
-
-
-async def received(request: Request, file: Path, most: int) -> bool:
-    """Write the body to a file; False where it has more bytes than `most`.
-
-    Raises ClientDisconnect or OSError.
-    """
-    size = 0
-    if _told(request.headers.get("content-length", "")) > most:
-        return False
-    with file.open("wb") as out:
-        async for piece in request.stream():
-            size += len(piece)
-            if size > most:
-                return False
-            out.write(piece)
-    return True
-
-
 def _import(store: Store, blobs: Blobs, file: Path, arriving: _Arriving) -> Response:
     told, opening, cancel = arriving.to, arriving.opening, arriving.cancel
     try:
@@ -168,11 +146,6 @@ def _import(store: Store, blobs: Blobs, file: Path, arriving: _Arriving) -> Resp
     except BadImport as error:
         return JSONResponse({"words": str(error)}, 400)
     return JSONResponse({"words": str(result), "skipped": result.skipped[:SKIPPED_SHOWN]})
-
-
-def _told(length: str) -> int:
-    """The bytes that a request says it will send; 0 where it does not say."""
-    return int(length) if length.isascii() and length.isdigit() else 0
 
 
 # --- attachments -----------------------------------------------------------------------------------------
@@ -203,7 +176,7 @@ class BoundedUploads:
                 await run_in_threadpool(self._clear)
 
     async def _bounded(self, scope: Scope, receive: Receive, send: Send) -> None:
-        told = _told(dict(scope["headers"]).get(b"content-length", b"").decode("latin-1"))
+        told = length(dict(scope["headers"]).get(b"content-length", b"").decode("latin-1"))
         size = 0
 
         async def counted() -> Message:

@@ -11,19 +11,15 @@ them was chosen by the client: ids are looked up in what that chat, or the libra
 from __future__ import annotations
 
 import itertools
-import shutil
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
-from starlette.concurrency import run_in_threadpool
-from starlette.requests import ClientDisconnect
 
 from app import disk, intake
-from app.exchange import named, received
+from app.arrival import Refusals, arrived
 from app.jobs import Jobs
 from app.orders import fresh, ordered
 from app.shelves import Shelf
@@ -36,6 +32,13 @@ FILE_LIMIT = 2_000_000_000  # bytes
 TOO_LARGE = "It is larger than 2 GB, which is more than a file may have. Nothing was added."
 STOPPED = "Reading was stopped. Nothing was kept."
 UNWRITTEN = "It could not be written: {}. Nothing was changed."
+
+
+def _unkept(error: OSError) -> str:
+    return UNWRITTEN.format(error.strerror or "the disk does not take it")
+
+
+REFUSALS = Refusals("told", lambda name: f"{name}: {TOO_LARGE}", _unkept)
 
 
 class Lending:
@@ -100,20 +103,7 @@ class Lending:
     # --- a file right into the library -----------------------------------------------------------------
 
     async def _receive(self, request: Request) -> Response:
-        scratch = None
-        try:
-            scratch = Path(tempfile.mkdtemp(dir=self._folder))
-            file = scratch / named(request.headers.get("x-file-name", ""))
-            if not await received(request, file, FILE_LIMIT):
-                return fresh({"told": f"{file.name}: {TOO_LARGE}"}, 413)
-            return await run_in_threadpool(self._add, file)
-        except ClientDisconnect:
-            return Response(status_code=400)  # nobody hears it
-        except OSError as error:
-            return fresh({"told": UNWRITTEN.format(error.strerror or "the disk does not take it")}, 507)
-        finally:
-            if scratch is not None:
-                shutil.rmtree(scratch, ignore_errors=True)
+        return await arrived(request, self._folder, FILE_LIMIT, self._add, REFUSALS)
 
     def _add(self, file: Path) -> Response:
         if short := disk.shortage(self._kept.blobs, [file]):

@@ -11,7 +11,6 @@ GET /tables, /tables/ID?after=N and /tables/ID/save/csv, xlsx or json; POST /tab
 from __future__ import annotations
 
 import shutil
-import tempfile
 import threading
 from collections.abc import Callable
 from dataclasses import asdict
@@ -21,11 +20,9 @@ from urllib.parse import quote
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
-from starlette.concurrency import run_in_threadpool
-from starlette.requests import ClientDisconnect
 
 from app import disk
-from app.exchange import named, received
+from app.arrival import Refusals, arrived, named
 from app.extract import columns
 from app.extract.running import Now, run
 from app.extract.saving import SAVED
@@ -177,22 +174,10 @@ class Tables:
     # --- files -----------------------------------------------------------------------------------------
 
     async def _add(self, request: Request, number: str) -> Response:
-        try:
-            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            scratch = Path(tempfile.mkdtemp(dir=self._folder))
-        except OSError as error:
-            return fresh({"told": _unkept(error)}, 507)
-        try:
-            file = scratch / named(request.headers.get("x-file-name", ""))
-            if not await received(request, file, FILE_LIMIT):
-                return fresh({"told": TOO_LARGE}, 413)
-            return await run_in_threadpool(self._keep, _number(number), file)
-        except ClientDisconnect:
-            return Response(status_code=400)  # nobody hears it
-        except OSError as error:
-            return fresh({"told": _unkept(error)}, 507)
-        finally:
-            shutil.rmtree(scratch, ignore_errors=True)
+        def take(file: Path) -> Response:
+            return self._keep(_number(number), file)
+
+        return await arrived(request, self._folder, FILE_LIMIT, take, REFUSALS)
 
     def _keep(self, number: int, file: Path) -> Response:
         found = self._store.extraction(number)
@@ -218,3 +203,6 @@ def _number(text: str) -> int:
 
 def _unkept(error: OSError) -> str:
     return f"The file could not be kept: {error.strerror or 'it cannot be written'}. It was not added."
+
+
+REFUSALS = Refusals("told", lambda name: TOO_LARGE, _unkept)
