@@ -61,7 +61,7 @@ def _state(folder: Path) -> str:
 def _read(home: Path) -> dict[str, Any]:
     try:
         said = json.loads((home / FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return said if isinstance(said, dict) else {}
 

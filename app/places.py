@@ -10,7 +10,7 @@ import json
 import os
 from pathlib import Path
 
-from mlx_backend import BackendError, Found, ModelMissing, find_models, hub_cache, locate, look_at
+from mlx_backend import BackendError, Found, ModelMissing, disks, find_models, hub_cache, locate, look_at
 
 LIST = "model-folders.json"
 
@@ -51,6 +51,27 @@ def _write(home: Path, listed: list[Path]) -> None:
     draft = home / f"{LIST}.{os.getpid()}"
     draft.write_text(json.dumps([str(place) for place in listed], indent=1), encoding="utf-8")
     draft.replace(home / LIST)
+
+
+def to_download(home: Path) -> list[Path]:
+    """The app's own folder, folders that a person chose and that can be written to, external disks."""
+    folders = [*remembered(home), *(disk / "GLM models" for disk in disks())]
+    usable = [one for one in folders if os.access(one if one.is_dir() else one.parent, os.W_OK)]
+    kept = [one for one in usable if not (one / "config.json").exists()]  # a model's own folder
+    return list(dict.fromkeys([own_place(home), *kept]))
+
+
+def expanded(name: str) -> Path:
+    """With ~ as the person's own folder; somebody's who is not known here is taken as it is written."""
+    try:
+        return Path(name).expanduser()
+    except RuntimeError:
+        return Path(name)
+
+
+def same(name: str, folder: Path) -> bool:
+    """Whether a name leads to this folder, over links too."""
+    return expanded(name).resolve() == folder.resolve()
 
 
 def place_of(home: Path, folder: Path) -> Path | None:

@@ -35,7 +35,6 @@ from mlx_backend import (
     Transfer,
     Verification,
     delete_model,
-    disks,
     find_models,
     is_repacked,
 )
@@ -98,6 +97,7 @@ class Stock:
         self._jobs: dict[str, Job] = {}
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
+        self._returning = False  # to what answered before a load that failed
 
     # --- what there is ---------------------------------------------------------------------------------
 
@@ -115,18 +115,20 @@ class Stock:
 
     @property
     def is_demo(self) -> bool:
-        return self.answering == DEMO or Path(self.answering).expanduser().resolve() == DEMO_MODEL.resolve()
+        return self.answering == DEMO or places.same(self.answering, DEMO_MODEL)
 
     def status(self) -> Status:
         return self._engine.status()
 
     def answers(self, row: Row) -> bool:
         """Whether this is the model that answers."""
-        return self.answering == key(row)
+        return self.is_answering(key(row), row.found.folder if row.found else None)
 
-    def is_answering(self, name: object) -> bool:
-        """The same by what a page calls it."""
-        return self.is_demo if name == DEMO else self.answering == name
+    def is_answering(self, name: object, folder: Path | None) -> bool:
+        """The same by what a page calls it, or by its folder: a command names it in several ways."""
+        if name == DEMO:
+            return self.is_demo
+        return self.answering == name or (folder is not None and places.same(self.answering, folder))
 
     def weighed(self, name: object, machine: Machine) -> tuple[Weighed, Path | None]:
         """A model of the list for a computer, and its folder, None where it is not here.
@@ -159,10 +161,10 @@ class Stock:
     def download(self, name: object, to: object = None) -> None:
         """Begin, or go on with what was paused, broken off or begun by an earlier run. Raises Refused.
 
-        to: one of places_to_download; None: the app's own folder.
+        to: one of places.to_download; None: the app's own folder.
         """
         row = self._row(name)
-        chosen = next((place for place in self.places_to_download() if str(place) == to), None)
+        chosen = next((place for place in places.to_download(self.home) if str(place) == to), None)
         if row.unsupported or (row.published is None and not (row.found and row.found.ours)):
             raise Refused(row.unsupported or "Only models of the list can be downloaded here.")
         with self._lock:
@@ -175,13 +177,6 @@ class Stock:
                     places.remember(self.home, place)
                 self._jobs[key(row)] = job = Download(row.name, place)
         job.start()
-
-    def places_to_download(self) -> list[Path]:
-        """The app's own folder, folders that a person chose and that can be written to, external disks."""
-        folders = [*places.remembered(self.home), *(disk / "GLM models" for disk in disks())]
-        usable = [one for one in folders if os.access(one if one.is_dir() else one.parent, os.W_OK)]
-        kept = [one for one in usable if not (one / "config.json").exists()]  # a model's own folder
-        return list(dict.fromkeys([places.own_place(self.home), *kept]))
 
     def remove(self, name: object) -> str:
         """Look no more for models where this one of somebody's own lies; the folder. Raises Refused."""
@@ -230,10 +225,10 @@ class Stock:
 
     def add(self, folder: object) -> str:
         """Look for models in a folder from now on; the name of the first one. Raises Refused."""
-        place = Path(str(folder).strip()).expanduser()
-        if not str(folder).strip() or not place.is_absolute():
+        place = places.expanded(str(folder).strip())
+        if not place.is_absolute():
             raise Refused("Give the whole path of the folder, as /Volumes/Disk/GLM-4.5V-4bit.")
-        if not place.is_dir():
+        if not os.path.isdir(place):  # noqa: PTH112  # unlike Path.is_dir it never raises, however long the name
             raise Refused(f"There is no folder {place}. Is its disk connected?")
         found = find_models([place])
         if not found:
@@ -254,7 +249,7 @@ class Stock:
         if switches.share < 1 and not is_repacked(folder):
             raise Refused(f"{title} is not prepared for slow mode. Nothing was changed.")
         with self._lock:
-            if self.switch is not None and self.switch.under_way:
+            if self._returning or (self.switch is not None and self.switch.under_way):
                 raise Refused(BUSY)
             self.switch = Switch(str(name), switches=switches)
         work = (self.switch, kept, folder, force)
@@ -292,6 +287,8 @@ class Stock:
         except NotEnoughMemory as error:
             self.switch = replace(asked, state="refused", words=str(error), change=error.change)
         except BackendError as error:
+            # First: another load that began before this return ended would be undone by it.
+            self._returning = True
             self.switch = replace(asked, state="failed", words=str(error))
             self._back_to(before)
         except Exception:
@@ -319,6 +316,8 @@ class Stock:
                 pass
         except BackendError as error:
             log.warning("the model before could not be loaded either: %s", type(error).__name__)
+        finally:
+            self._returning = False
 
     def rest(self) -> None:
         """Give the model's memory back now; the next question loads it again."""

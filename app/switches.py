@@ -62,12 +62,16 @@ def read(kept: object) -> Switches:
 def _fitting(name: str, value: Any) -> Any:
     if name == "late":
         return value if isinstance(value, bool) else None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    if isinstance(value, float) and not math.isfinite(
+        value
+    ):  # of an int it would ask a float, which may be none
         return None
     if name == "kv_bits":
-        return value if value in KV_BITS else None
+        return int(value) if value in KV_BITS else None
     if name == "share":
-        return min(max(float(value), LEAST_SHARE), 1.0)
+        return float(min(max(value, LEAST_SHARE), 1.0))
     return int(min(max(value, SHORTEST), LONGEST)) if value > 0 else 0
 
 
@@ -97,6 +101,6 @@ def _name(folder: Path) -> str:
 def _kept(home: Path) -> dict[str, Any]:
     try:
         said = json.loads((home / FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return said if isinstance(said, dict) else {}

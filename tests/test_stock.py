@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from asking import until
 from app import places
 from app.chosen import choose, chosen, note_broken
 from app.config import DEMO_MODEL, Config, default_model, startable
+from app.controls import _told
 from app.minding import Minding
 from app.stock import DEMO, Refused, Stock
 from app.ui import models
@@ -100,12 +102,22 @@ def test_a_local_folder_is_found_chosen_and_remembered(stock: Stock, home: Path,
         ("relative/path", "whole path"),
         ("/no/such/folder", "no folder"),
         ("/proc/self", "No GLM-4.5V"),
+        ("~nobody-of-this-name/models", "whole path"),
+        ("/" + "a" * 5000, "no folder"),
+        ("/tmp/\0", "no folder"),
     ],
 )
 def test_a_folder_without_a_model_is_refused_in_words(stock: Stock, folder: str, said: str) -> None:
     with pytest.raises(Refused, match=said):
         stock.add(folder)
     assert places.remembered(stock.home) == []
+
+
+def test_a_list_that_cannot_be_written_is_told(stock: Stock, tmp_path: Path) -> None:
+    mine = model(tmp_path / "mine")
+    (stock.home / places.LIST).mkdir()
+    told = _told(stock, {"act": "add", "name": str(mine)})
+    assert told.startswith("The list of folders could not be written: ") and "Nothing was changed" in told
 
 
 @pytest.mark.parametrize("name", [None, "", 7, "../../etc", "/etc", "org/unknown", ["demo"], {"a": 1}])
@@ -202,8 +214,51 @@ def test_after_a_load_that_failed_the_one_before_answers_on(
     stock.add(broken)
     stock.choose(broken)
     assert settled(stock) == "failed"
-    until(lambda: engine.loaded == [DEMO_MODEL.name, DEMO_MODEL.name])
+    until(lambda: engine.loaded == [DEMO_MODEL.name, DEMO_MODEL.name] and not stock._returning)
     assert stock.is_demo and stock.switch is not None and "cannot be read" in stock.switch.words
+
+
+def test_while_the_one_before_comes_back_nothing_else_is_loaded(
+    stock: Stock, engine: Picky, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its return would otherwise come after the load that was asked for last, and undo it."""
+    broken, mine = model(tmp_path / "broken"), model(tmp_path / "mine")
+    stock.add(str(broken))
+    stock.add(str(mine))
+    coming, come = threading.Event(), threading.Event()
+    real = engine.load
+
+    def load(folder: Path, setup: Setup = Setup(), force: bool = False) -> Iterator[Progress]:  # noqa: B008
+        if folder == DEMO_MODEL:
+            coming.set()
+            come.wait(30)
+        yield from real(folder, setup, force)
+
+    monkeypatch.setattr(engine, "load", load)
+    stock.choose(str(broken))
+    assert coming.wait(30)
+    with pytest.raises(Refused, match="is being loaded"):
+        stock.choose(str(mine))
+    come.set()
+    until(lambda: not stock._returning)
+    stock.choose(str(mine))
+    assert settled(stock) == "done" and Path(engine.status().model or "") == mine
+
+
+def test_what_answers_is_known_by_its_folder_too(home: Path, engine: Picky) -> None:
+    """As `serve --model FOLDER` names it, also through a link: it is neither deleted nor offered."""
+    home.mkdir()
+    folder = model(places.own_place(home) / "mlx-community" / "GLM-4.5V-4bit")
+    (home / "link").symlink_to(folder)
+    for named in (str(folder), str(home / "link"), "mlx-community/GLM-4.5V-4bit"):
+        stock = Stock(home, engine, named)
+        line = next(
+            one for one in models.value(stock, imagined(64))["lines"] if one["name"].endswith("V-4bit")
+        )
+        assert line["answers"] and "choose" not in line["can"] and "delete" not in line["can"]
+        with pytest.raises(Refused, match="answers now"):
+            stock.delete("mlx-community/GLM-4.5V-4bit")
+    assert folder.is_dir()
 
 
 def test_half_a_model_is_not_loaded(stock: Stock, tmp_path: Path) -> None:

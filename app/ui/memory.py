@@ -43,7 +43,7 @@ def value(
     found, best = model.judge(switches, detail), recommended(model)
     takes, limit, items = _nearer(found)
     fits, verdict = _verdict(model, found, switches, detail)
-    answers = stock.is_answering(name)
+    answers = stock.is_answering(name, folder)
     return {
         "name": name,
         "switches": asdict(switches),

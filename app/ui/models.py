@@ -13,7 +13,7 @@ from typing import Any
 
 from app.models import duration
 from app.offers import Row
-from app.places import place_of
+from app.places import place_of, to_download
 from app.stock import DEMO, Stock, key
 from app.ui import memory
 from mlx_backend import Machine, Transfer
@@ -50,7 +50,7 @@ def value(stock: Stock, machine: Machine, told: str = "") -> dict[str, Any]:
             "switches": asdict(switch.switches),
             "step": memory.step(stock, switch),
         },
-        "places": [str(place) for place in stock.places_to_download()],
+        "places": [str(place) for place in to_download(stock.home)],
         "room": f"{_gb(_free(stock.home))} are free on the disk that models go to.",
         "told": told,
     }
