@@ -175,25 +175,32 @@ def _detail(asked: dict[str, Any]) -> str:
 
 def _told(stock: Stock, asked: dict[str, Any]) -> str:
     """Do it; what is told afterwards."""
-    name, act = asked.get("name"), asked.get("act")
     try:
-        if act in ("download", "resume"):
-            stock.download(name, asked.get("to"))
-        elif act == "pause":
-            stock.pause(name)
-        elif act == "cancel":
-            stock.cancel(name)
-        elif act == "verify":
-            stock.verify(name)
-        elif act == "delete":
-            return f"Deleted: {stock.delete(name) / 1e9:,.1f} GB are free again."
-        elif act == "choose":
-            switches = read(asked["switches"]) if "switches" in asked else None
-            stock.choose(name, force=asked.get("force") is True, switches=switches)
-        elif act == "remove":
-            return f"{stock.remove(name)} is not looked at any more. Nothing in it was touched."
-        elif act == "add":
-            return f"Found {stock.add(name)}."
+        return _done(stock, asked)
     except (Refused, BackendError) as error:
         return str(error)
+    except OSError as error:
+        return f"The list of folders could not be written: {error.strerror or error}. Nothing was changed."
+
+
+def _done(stock: Stock, asked: dict[str, Any]) -> str:
+    """The same, where nothing goes wrong. Raises Refused, BackendError and OSError."""
+    name, act = asked.get("name"), asked.get("act")
+    if act in ("download", "resume"):
+        stock.download(name, asked.get("to"))
+    elif act == "pause":
+        stock.pause(name)
+    elif act == "cancel":
+        stock.cancel(name)
+    elif act == "verify":
+        stock.verify(name)
+    elif act == "delete":
+        return f"Deleted: {stock.delete(name) / 1e9:,.1f} GB are free again."
+    elif act == "choose":
+        switches = read(asked["switches"]) if "switches" in asked else None
+        stock.choose(name, force=asked.get("force") is True, switches=switches)
+    elif act == "remove":
+        return f"{stock.remove(name)} is not looked at any more. Nothing in it was touched."
+    elif act == "add":
+        return f"Found {stock.add(name)}."
     return ""
