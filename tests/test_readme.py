@@ -1,4 +1,4 @@
-"""What the README points at is there, it shows every picture of the window, and they say what the lease says."""
+"""What the README points at is there; it shows every picture of the window; these quote the lease rightly."""
 
 from __future__ import annotations
 
