@@ -145,6 +145,8 @@ def _serve(options: argparse.Namespace) -> int:
 
     config = startable(Config(model=options.model, port=options.port, open_browser=options.open))
     config = replace(config, switches=switched(kept_switches(config), options))
+    if config.told:
+        print(config.told, file=sys.stderr)
     with _engine(config, minding=True) as engine:
         engine.start()
         return serve(config, engine)

@@ -25,6 +25,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from app.chosen import broken
 from app.config import DEMO_MODEL, PROJECT, Config, find_model
 from app.ports import healthy, is_free, running
 from app.report import NoReport, write_report
@@ -291,6 +292,10 @@ def _model(config: Config) -> Iterator[Finding]:
         folder = find_model(config.model)
     except BackendError as error:
         yield Finding("model", "problem", str(error), "", {"kind": kind, "there": False})
+        return
+    if kind == "chosen" and (why := broken(config.home, folder)):
+        change = "Choose another under Models, or download this one again; until then the demo model answers."
+        yield Finding("model", "problem", f"{folder}: {why}", change, {"kind": kind, "there": True})
         return
     words = "the demo model" if kind == "demo" else f"{config.model} in {folder}"
     change = "Choose GLM-4.5V in the window, under Models." if kind == "demo" else ""

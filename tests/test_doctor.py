@@ -9,12 +9,14 @@ import socket
 import subprocess
 import sys
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from asking import ROOT
 
 from app import doctor
+from app.chosen import note_broken
 from app.config import DEMO_MODEL, Config
 from app.doctor import LOOKS, Finding, looked
 from app.store import Store, back_up
@@ -95,6 +97,18 @@ def test_a_model_that_is_gone_is_named_to_the_person_alone(config: Config, tmp_p
     assert found.state == "problem" and "a secret disk" in found.words
     assert "secret" not in json.dumps(doctor._impersonal(found))
     assert one("model", config).facts == {"kind": "demo", "there": True}
+
+
+def test_a_model_that_could_not_be_loaded_is_a_problem(config: Config, tmp_path: Path) -> None:
+    folder = tmp_path / "a secret disk" / "model"
+    shutil.copytree(DEMO_MODEL, folder)
+    config.home.mkdir(exist_ok=True)
+    chosen = replace(config, model=str(folder))
+    assert one("model", chosen).state == "ok"
+    note_broken(config.home, folder, "config.json: it cannot be read.")
+    found = one("model", chosen)
+    assert found.state == "problem" and "cannot be read" in found.words and "Models" in found.change
+    assert "secret" not in json.dumps(doctor._impersonal(found))
 
 
 def test_a_model_process_that_cannot_begin_is_a_problem_with_a_sentence(
