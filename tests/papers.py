@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -294,4 +295,20 @@ def workbook(file: Path, sheets: Mapping[str, Sequence[Sequence[object]]], hidde
             sheet.append(list(row))
         sheet.sheet_state = "hidden" if name == hidden else "visible"
     book.save(file)
+    return file
+
+
+def boxed(file: Path, sheet: int, *boxes: Sequence[str]) -> Path:
+    """Puts boxes of lines over the how many-th sheet of a workbook, as a spreadsheet program writes them."""
+    xdr, a = "drawingml/2006/spreadsheetDrawing", "drawingml/2006/main"
+    schemas = "http://schemas.openxmlformats.org"
+    words = ["".join(f"<a:p><a:r><a:t>{line}</a:t></a:r></a:p>" for line in box) for box in boxes]
+    shapes = "".join(f"<x:sp><x:txBody>{box}</x:txBody></x:sp>" for box in words)
+    drawing = f'<x:wsDr xmlns:x="{schemas}/{xdr}" xmlns:a="{schemas}/{a}">{shapes}</x:wsDr>'
+    relation = f'Id="rId1" Type="{schemas}/officeDocument/2006/relationships/drawing"'
+    relations = f'<Relationships xmlns="{schemas}/package/2006/relationships"><Relationship {relation}'
+    with zipfile.ZipFile(file, "a") as package:
+        package.writestr(f"xl/drawings/drawing{sheet}.xml", drawing)
+        target = f' Target="../drawings/drawing{sheet}.xml"/></Relationships>'
+        package.writestr(f"xl/worksheets/_rels/sheet{sheet}.xml.rels", relations + target)
     return file

@@ -201,6 +201,21 @@ def test_a_workbook_repeats_its_header_and_keeps_row_numbers(tmp_path: Path) -> 
     assert trail(document.outline, 2) == ("Costs",)
 
 
+def test_boxes_over_a_sheet_are_read_behind_its_rows(tmp_path: Path) -> None:
+    file = papers.workbook(tmp_path / "x", {"Costs": [("a", 1)], "Plan": [], "More": [("b", 2)]})
+    papers.boxed(file, 1, ["Prices are without tax."], [])
+    papers.boxed(file, 2, ["Build", "and test"])
+    papers.boxed(file, 3, ["<broken"])  # costs itself
+    document = read(file)
+    assert [(page.label, page.text) for page in document.pages] == [
+        ("Costs, row 1", "a | 1"),
+        ("Costs, text boxes", "[text box] Prices are without tax."),
+        ("Plan, text boxes", "[text box] Build\nand test"),
+        ("More, row 1", "b | 2"),
+    ]
+    assert document.outline == (Heading(1, "Costs", 1), Heading(1, "Plan", 3), Heading(1, "More", 4))
+
+
 @pytest.mark.parametrize("mark", [",", ";", "\t"])
 def test_a_table_in_plain_text_is_known_by_its_rows(readable, mark: str) -> None:
     content = "\n".join(mark.join(row) for row in [("city", "people", "note"), ("Rome", "3", '"a\nb"')] * 3)

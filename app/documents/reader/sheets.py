@@ -1,4 +1,4 @@
-"""Workbooks (XLSX): every sheet's values as blocks of rows.
+"""Workbooks (XLSX): every sheet's values as blocks of rows, and the boxes over them.
 
 Knows: openpyxl's streaming reader, how values look to a person.
 Does not know: formulas' meaning; what a program stored as their result is read, and where none did, that is
@@ -10,14 +10,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from datetime import date, datetime, time
+from itertools import chain
 from pathlib import Path
 from typing import Any
 from zipfile import ZipFile
 
 import openpyxl
 
-from . import archive
-from .items import Entry, Item, Note, Opened
+from . import archive, boxes
+from .items import TEXT, TITLE, Entry, Item, Leaf, Note, Opened
 from .rows import Row, leaves
 
 COLUMNS = 1000  # of a row that are read; the rest of the 16,384 is empty in honest files
@@ -31,12 +32,12 @@ _UNSAVED = re.compile(
 
 
 def read(path: Path, kind: str) -> Iterator[Item]:
-    with archive.opened(path) as package:
+    # by a path, openpyxl would go by its extension
+    with archive.opened(path) as package, path.open("rb") as file:
         unsaved, names = _unsaved(package), package.namelist()
-    with path.open("rb") as file:  # by a path, openpyxl would go by its extension
         book = openpyxl.load_workbook(file, read_only=True, data_only=True, keep_links=False)
         yield Opened(kind, str(book.properties.title or ""))
-        yield from _sheets(book)
+        yield from _sheets(book, package)
     if unsaved:
         cells = "1 cell holds a formula" if unsaved == 1 else f"{unsaved:,} cells hold formulas"
         yield Note(f"{cells} whose result was never saved. Open and save it in a spreadsheet program.")
@@ -60,17 +61,23 @@ def _unsaved(package: ZipFile) -> int:
     return count
 
 
-def _sheets(book: Any) -> Iterator[Item]:
+def _sheets(book: Any, package: ZipFile) -> Iterator[Item]:
     number = 0
     for sheet in book.worksheets:
         sheet.reset_dimensions()  # what a sheet claims as its size would be padded with empty cells
         name = sheet.title if sheet.sheet_state == "visible" else f"{sheet.title} (hidden)"
         first = number + 1
-        for leaf in leaves(_rows(sheet), name):
+        for leaf in chain(leaves(_rows(sheet), name), _over(package, sheet, name)):
             number += 1
             if number == first:
                 yield Entry(1, name, number)
             yield leaf
+
+
+def _over(package: ZipFile, sheet: Any, name: str) -> Iterator[Leaf]:
+    """What lies over its cells, as a page behind them."""
+    if text := boxes.told(package, sheet._worksheet_path):
+        yield Leaf(f"{name}, text boxes"[:TITLE], text[:TEXT])
 
 
 def _rows(sheet: Any) -> Iterator[Row]:
