@@ -36,6 +36,7 @@ LARGE = Kinds(scene=0.46, print=0.1, clip=0.04, change=0.2, quote=0.18, outside=
 FAR = Kinds(scene=0.72, print=0.2, clip=0.08)
 SHARP = Kinds(scene=0.6, print=0.12, clip=0.04, change=0.13, quote=0.09, outside=0.02)
 LISTS = Kinds(scene=0.66, print=0.11, clip=0.04, change=0.1, quote=0.08, outside=0.01)
+BOXES = Kinds(scene=0.76, print=0.08, clip=0.03, change=0.07, quote=0.05, outside=0.01)
 
 
 def plan(scale: float = 1.0) -> list[Phase]:
@@ -43,10 +44,11 @@ def plan(scale: float = 1.0) -> list[Phase]:
     pictures, words = Stage(turns=1, size=1.6), Stage(size=0.6)
     easy, whole, larger = Stage(most=2), Stage(), Stage(large=0.35)
     far, mixed = Stage(turns=1, large=0.8, size=1.6), Stage(large=0.5)
-    lists, fine, pairs = (
+    lists, fine, pairs, boxes = (
         Stage(large=0.35, alike=0.6),
         Stage(large=0.5, alike=0.5),
         Stage(large=0.3, alike=0.8),
+        Stage(large=0.45, alike=0.7),
     )
     phases = [
         Phase("look", 2400, WARM, pictures, 0.02, answers=False, final_lr=0.2),
@@ -63,5 +65,6 @@ def plan(scale: float = 1.0) -> list[Phase]:
         Phase("lists", 1500, LISTS, lists, 0.0025, together=2, vision=0.4),
         Phase("fine", 2200, LISTS, fine, 0.002, together=2, vision=0.5),
         Phase("pairs", 1600, LISTS, pairs, 0.002, together=2, vision=0.4),
+        Phase("boxes", 3000, BOXES, boxes, 0.0025, together=2, vision=0.5),
     ]
     return [replace(phase, steps=max(1, round(phase.steps * scale))) for phase in phases]
