@@ -236,7 +236,7 @@ def test_a_late_page_does_not_stand_under_another_name(
 ) -> None:
     page = window(asked, open_page, files)
     held: list[Route] = []
-    page.route(re.compile("/pages/[^/]+$"), held.append)
+    page.route(re.compile("/pages/[^/]+$"), lambda route: held.append(route))
     page.locator("#latest a[data-quote]").first.click()
     page.wait_for_function("document.querySelector('dialog.viewer')?.open")
     page.evaluate("glmchat.view({ document: '', title: 'Gone.pdf' })")
