@@ -111,7 +111,8 @@ def _place(page: Any, textpage: Any, ranges: Sequence[tuple[int, int]], words: s
     boxes = [
         textpage.get_rect(i) for start, end in ranges for i in range(textpage.count_rects(start, end - start))
     ]
-    exact = bool(boxes) and _covers(textpage, boxes, canon(words)[0])
+    # of a line as a whole: a box around each letter takes in a part of its neighbours
+    exact = bool(boxes) and _covers(textpage, _lines([list(box) for box in boxes]), canon(words)[0])
     return {"rects": _lines([_shown(page, box) for box in boxes]), "exact": exact}
 
 

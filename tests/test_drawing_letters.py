@@ -1,0 +1,34 @@
+"""Words whose letters are each put in their own place, as browsers print them, are told to stand there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hostile_pdfs import one
+
+from app.documents.drawing import place
+from app.documents.reading import read
+
+# Helvetica's, in thousandths of the size
+WIDTHS = dict(zip("abcdefghiklmnorstuvwy", (556, 556, 500, 556, 556, 278, 556, 556, 222, 500, 222, 833, 556, 556, 333,
+                                            500, 278, 556, 500, 722, 500), strict=True)) | {" ": 278}  # fmt: skip
+
+
+def letter_by_letter(text: str, size: float) -> bytes:
+    x, out = 60.0, b"BT /F1 %g Tf " % size
+    for letter in text:
+        out += b"1 0 0 1 %.2f 760 Tm (%s) Tj " % (x, letter.encode())
+        x += WIDTHS[letter] * size / 1000
+    return one(out + b"ET")
+
+
+@pytest.mark.parametrize("size", [9, 10, 11, 12])
+def test_letters_set_one_by_one_are_read_once(tmp_path: Path, size: float) -> None:
+    file, words = tmp_path / "printed.pdf", "both keys when the lease ends"
+    file.write_bytes(letter_by_letter(f"and gives back {words}", size))
+    page = read(file).pages[0]
+    at = page.text.index(words)
+    found = place(file, page, at, at + len(words))
+    assert found.exact
+    assert len(found.rects) == 1
