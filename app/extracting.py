@@ -245,8 +245,16 @@ def _padded(words: str, width: int) -> str:
 def _save(found: Table, output: Path) -> None:
     make, _ = SAVED[output.suffix.lower().removeprefix(".")]
     on_its_way = output.with_name(f".{output.name}.part")  # never half a table
-    on_its_way.write_bytes(make(found))
-    on_its_way.replace(output)
+    try:
+        on_its_way.write_bytes(make(found))
+        on_its_way.replace(output)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            on_its_way.unlink()
+        raise BackendError(
+            f"{output} could not be written: {error.strerror or error}. The table is kept: make room, or "
+            "choose another --output, and run the same command with --resume."
+        ) from error
 
 
 def _summary(found: Table, output: Path | None, ended: str) -> str:

@@ -31,10 +31,13 @@ UNKNOWN = "{}: there is no such file and nothing of that name in the library. Se
 
 
 @contextlib.contextmanager
-def opened(config: Config) -> Iterator[Store]:
-    """The store of the app; an empty one where the app has none yet. Raises BackendError."""
+def opened(config: Config, make: bool = False) -> Iterator[Store]:
+    """The store of the app; where it has none yet an empty one, which is kept with `make`.
+
+    Raises BackendError.
+    """
     try:
-        store = Store(config.database if config.database.exists() else IN_MEMORY)
+        store = Store(config.database if make or config.database.exists() else IN_MEMORY)
     except (DatabaseTooNew, BackupFailed) as error:
         raise BackendError(str(error)) from error
     with contextlib.closing(store):
@@ -66,7 +69,7 @@ def add(names: Sequence[str], as_json: bool) -> int:
     """Read files into the library. Returns 1 if one of them could not be."""
     config, told = Config(), list[dict[str, Any]]()
     config.home.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with contextlib.closing(Store(config.database)) as store:
+    with opened(config, make=True) as store:
         for name in names:
             try:
                 document = intake.shelve(store, Blobs(config.blobs), _file(name), _progress, lambda: False)

@@ -52,6 +52,18 @@ def test_a_table_is_printed_and_saved(
     assert kept(home) == [] and [file.name for file in tmp_path.glob(".*")] == []
 
 
+def test_a_table_that_cannot_be_saved_is_kept(
+    bills: tuple[Path, ...], home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, engine = tmp_path / "out", FakeEngine(reading)
+    (folder / ".table.csv.part").mkdir(parents=True)  # stands in the way
+    with pytest.raises(BackendError, match=r"The table is kept.*--resume"):
+        extract(engine, Order(bills, COLUMNS, output=folder / "table.csv"), home)
+    output = tmp_path / "table.csv"
+    assert extract(engine, Order(bills, COLUMNS, output=output, resume=True), home) == 0
+    assert len(engine.requests) == len(bills) and output.exists()
+
+
 def test_what_failed_is_a_line_and_is_asked_again(
     bills: tuple[Path, ...], home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
