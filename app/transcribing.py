@@ -80,7 +80,7 @@ def write_down(
         reply.add(event)
     if reply.done is None or reply.done.reason == "cancelled" or cancel.is_set():
         return False
-    read = replace(page, text=transcript.read(reply.answer), source="vlm-ocr")
+    read = replace(page, text=transcript.read(reply.answer, reply.done.reason == "stop"), source="vlm-ocr")
     words = list(chunks([read], document.title, document.outline))
     store.replace_page(document.id, read, words)
     return True

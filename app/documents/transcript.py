@@ -16,6 +16,7 @@ FEW = 3  # scanned pages that are simply looked at: to transcribe them would gai
 MOST_TOKENS = 4_096  # of one page; a newspaper's has about so many
 SAMPLING = backend.Sampling(temperature=0.1, top_p=0.9)  # what the model's makers advise for reading
 EMPTY = "[no text]"
+CUT = "[the rest of this page was not written down]"
 ASKED = (
     "Write down all the text on this picture of a page, exactly as it stands and in the order of reading: "
     "headings, paragraphs, captions, stamps, handwriting. Write a table's rows as lines of cells: a | b | c. "
@@ -32,9 +33,11 @@ def request(picture: bytes, name: str) -> backend.Request:
     return backend.Request((asked,), thinking=False, sampling=SAMPLING, max_tokens=MOST_TOKENS)
 
 
-def read(reply: str) -> str:
-    """A page's text out of a reply; empty where the model saw none."""
+def read(reply: str, whole: bool = True) -> str:
+    """A page's text out of a reply; empty where the model saw none. whole: it ended by itself."""
     text = plain(reply).strip()
     if fenced := _FENCE.match(text):
         text = fenced[1].strip()
-    return "" if text.casefold().rstrip(".") == EMPTY else text[:TEXT]
+    if text.casefold().rstrip(".") == EMPTY:
+        return ""
+    return text[:TEXT] if whole else f"{text[:TEXT]}\n{CUT}"
