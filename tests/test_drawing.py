@@ -86,6 +86,11 @@ def test_a_word_that_was_broken_is_found_whole(tmp_path: Path) -> None:
     assert len(found.rects) == 2
 
 
+def test_more_words_than_a_program_can_be_asked_for_are_the_whole_page(letter: Path) -> None:
+    page = Page(1, "page 1", "Ships pay at once. " * 9000, 595, 842)
+    assert not place(letter, page, 0, len(page.text)).exact
+
+
 def test_words_that_are_not_there_have_no_place(letter: Path) -> None:
     found = place(letter, Page(1, "page 1", "nothing of the kind"), 0, 19)
     assert (found.rects, found.exact) == ((), False)

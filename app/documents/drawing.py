@@ -23,6 +23,7 @@ DRAW = Guard(seconds=20.0, per_line=0.0)
 LONGEST = 1568  # pixels of a page's long side: what the model is shown
 PNG = b"\x89PNG\r\n\x1a\n"
 MOST = 64 << 20  # bytes of a picture
+ORDER = 100_000  # characters of an order: Linux lets no argument of a program have more than 131,072
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,10 @@ def places(path: Path, page: Page, spans: Sequence[tuple[int, int]]) -> tuple[Pl
         return tuple(Place((), False) for _ in spans)  # the file does not have these words
     letters = canon(page.text)[1]
     wanted = [[page.text[start:end], bisect_left(letters, start)] for start, end in spans]
-    data = _asked(path, {"page": page.number, "words": wanted})
+    order: dict[str, object] = {"page": page.number, "words": wanted}
+    if len(json.dumps(order)) > ORDER:
+        return tuple(Place((), False) for _ in spans)  # so many words are the whole page
+    data = _asked(path, order)
     try:
         return tuple(_place(found) for found in json.loads(data)["places"])
     except (ValueError, TypeError, KeyError) as error:
