@@ -16,6 +16,7 @@ from typing import Any
 from fastapi import Request
 from fastapi.responses import JSONResponse, Response
 from starlette.concurrency import run_in_threadpool
+from starlette.requests import ClientDisconnect
 
 LARGEST = 10_000  # bytes of a body
 NOT_OURS = "This is not a message of GLM Chat's page. Nothing was done."
@@ -56,13 +57,13 @@ async def _object(request: Request, largest: int) -> dict[str, Any] | None:
     if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
         return None
     body = b""
-    async for piece in request.stream():
-        body += piece
-        if len(body) > largest:
-            return None
     try:
+        async for piece in request.stream():
+            body += piece
+            if len(body) > largest:
+                return None
         order = json.loads(body)
         json.dumps(order, ensure_ascii=False).encode()  # half a character is no text: no database takes it
-    except (ValueError, RecursionError):
+    except (ValueError, RecursionError, ClientDisconnect):
         return None
     return order if isinstance(order, dict) else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import threading
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from typing import Any
 
 import pytest
 from asking import until
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
 from starlette.testclient import TestClient
 
 from app.blobs import Blobs
@@ -18,6 +19,7 @@ from app.documents import reading
 from app.documents.pages import Unreadable
 from app.jobs import Jobs
 from app.lending import Lending
+from app.orders import ordered
 from app.shelves import Shelves
 from app.store import Store
 from app.turn import Draft
@@ -223,6 +225,15 @@ def test_an_order_with_half_a_character_is_refused(client: TestClient) -> None:
     body = b'{"act": "read", "id": 1, "c": "\\ud800"}'
     answer = client.post("/documents", content=body, headers={"content-type": "application/json"})
     assert answer.status_code == 400 and "Nothing was done" in answer.json()["told"]
+
+
+def test_an_order_that_breaks_off_does_nothing() -> None:
+    async def gone() -> dict[str, Any]:
+        return {"type": "http.disconnect"}
+
+    headers = [(b"content-type", b"application/json")]
+    route = ordered(lambda order: pytest.fail("half an order was followed"))
+    assert asyncio.run(route(Request({"type": "http", "headers": headers}, gone))).status_code == 400
 
 
 def test_a_file_that_is_too_large_leaves_nothing(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
