@@ -10,7 +10,16 @@ from hostile_pdfs import one
 from app.documents.drawing import place
 from app.documents.reading import read
 
-NARROW = {"l": 222, "i": 222, "k": 500, " ": 278}  # Helvetica's, in thousandths of the size
+NARROW = {
+    "l": 222,
+    "i": 222,
+    "f": 278,
+    "t": 278,
+    " ": 278,
+    "r": 333,
+    "k": 500,
+    "s": 500,
+}  # Helvetica's, per mille
 
 
 def letter_by_letter(text: str, size: float) -> bytes:
