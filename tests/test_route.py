@@ -126,11 +126,17 @@ def test_a_named_page_is_of_the_document_that_is_named() -> None:
 
 
 @pytest.mark.parametrize(
-    "question", ["What does the chart show?", "Is there a stamp?", "图里有什么？", "誰の署名？"]
+    "question", ["What does the chart show?", "Is there a stamp?", "图里有什么？", "誰の署名？", "盖章了吗？"]
 )
 def test_a_question_about_a_drawing_gets_pictures_of_the_best_pages(question: str) -> None:
     choice = route(question, [book(1, 310)], (), finding((1, 5), (1, 90), (1, 200)))
     assert [p for _, p, picture in laid(choice) if picture] == [5, 90]
+
+
+@pytest.mark.parametrize("question", ["第三章讲什么？", "本章的内容", "图书馆几点开门？"])
+def test_a_chapter_is_no_stamp_and_a_book_no_picture(question: str) -> None:
+    choice = route(question, [book(1, 310)], (), finding((1, 5), (1, 90), (1, 200)))
+    assert [p for _, p, picture in laid(choice) if picture] == []
 
 
 def test_a_figure_with_a_number_is_the_page_that_names_it() -> None:

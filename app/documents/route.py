@@ -32,7 +32,9 @@ _PAGE = re.compile(
 _DRAWN = re.compile(
     r"\b(?:figures?|fig\.|diagrams?|charts?|graphs?|plots?|pictures?|photos?|images?|drawings?|illustrations?|stamps?|"
     r"seals?|signatures?|signed|handwrit\w*|logos?|tables?|layout|colou?rs?|abbildung(?:en)?|tabellen?|stempel|unterschrift)\b"
-    r"|图|圖|表格|表\s*\d|章|签名|签字|照片|手写|颜色|図|写真|印鑑|署名|그림|도표|서명|도장",
+    # a stamp, which is a chapter too: 第三章, 本章
+    r"|(?<![\d一二三四五六七八九十百本这该各每文])章(?![节節程])"
+    r"|图(?!书)|圖(?!書)|表格|表\s*\d|签名|签字|照片|手写|颜色|図|写真|印鑑|署名|그림|도표|서명|도장",
     re.IGNORECASE,
 )
 
