@@ -175,12 +175,15 @@ def _ask_with(options: argparse.Namespace, request: Request, config: Config) -> 
 
 
 def _extract(options: argparse.Namespace) -> int:
+    from .ask import UNABLE
     from .extracting import Order, extract  # SQLite and more
 
     files = tuple(file_of(name) for name in options.files)
     written = options.columns if options.schema is None else options.schema.read_text("utf-8", "replace")
     config = Config(model=options.model)
     config = replace(config, switches=kept_switches(config))
+    if config.is_demo:
+        print(UNABLE, file=sys.stderr)
     with _engine(config) as engine:
         return extract(
             engine, Order(files, written, options.row, options.output, options.resume), config.home

@@ -20,6 +20,14 @@
     node.textContent = question;
     setTimeout(() => { delete node.dataset.sure; node.textContent = words; }, SURE);
   });
+  // What the demo model cannot do; the same words as in ui/layout.py stand above the composer.
+  function unable(name) {
+    const node = make('p', name), models = press('Choose a model', () => {}, 'link');
+    models.dataset.do = 'models';  // page.js opens them
+    models.setAttribute('aria-haspopup', 'dialog');
+    node.append(make('span', '', 'The demo model cannot read documents.'), ' ', models, ' ', make('span', '', 'to ask about them.'));
+    return node;
+  }
   const theirs = (node) => { node.translate = false; return node; };  // somebody's own words: language.js leaves them
-  Object.assign((window.glmchat ||= {}), { make, press, sure, theirs });
+  Object.assign((window.glmchat ||= {}), { make, press, sure, unable, theirs });
 })();

@@ -77,7 +77,7 @@
     words.append(' ', press('choose them', () => input.click(), 'link'));
     drop.replaceChildren(words, make('p', 'hint', 'PDF, pictures, Word, Excel, slides, web pages, text. As many as you like.'), input);
     line.append(fill, press('Try it with invoices', () => { fields.value = EXAMPLE; fields.focus(); }));
-    node.append(make('h3', '', 'Columns'), fields, hint, make('h3', '', 'What a row is; may be left out'), row, make('h3', '', 'Files'), drop, picked, line);
+    node.append(window.glmchat.unable('unable'), make('h3', '', 'Columns'), fields, hint, make('h3', '', 'What a row is; may be left out'), row, make('h3', '', 'Files'), drop, picked, line);
     list();
     return node;
   }

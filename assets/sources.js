@@ -29,23 +29,13 @@
   // Every quotation once, however often the answer repeats it.
   const once = (quotes) => [...new Map(quotes.map((one) => [JSON.stringify([one.number, one.words]), one])).values()];
 
-  // The same words as in ui/layout.py stand above the composer.
-  function unable() {
-    const node = make('p', 'unproven'), models = make('button', '', 'Choose a model');
-    models.type = 'button';
-    models.dataset.do = 'models';
-    models.setAttribute('aria-haspopup', 'dialog');
-    node.append(make('span', '', 'The demo model cannot read documents.'), ' ', models, ' ', make('span', '', 'to ask about them.'));
-    return node;
-  }
-
   function sources({ quotes, read: books, unproven, demo }) {
     const node = make('section', 'sources'), list = make('ul');
     node.translate = true;  // ours, in the middle of what is not
     node.setAttribute('aria-label', 'Sources');
     list.append(...books.map(read), ...once(quotes.filter((one) => one.checked)).map(quoted));
     if (list.children.length) node.append(list);
-    if (demo) node.append(unable());
+    if (demo) node.append(window.glmchat.unable('unproven'));
     if (unproven) node.append(make('p', 'unproven', 'No quotation of this answer was found in the documents. Check it before you rely on it.'));
     return node;
   }

@@ -139,7 +139,12 @@ def test_the_demo_model_says_that_it_cannot_read_documents(app: Any, open_page: 
     page.locator("#latest .sources").get_by_role("button", name="Choose a model").click()
     expect(page.locator("dialog.models")).to_be_visible()
     page.keyboard.press("Escape")
+    page.click("#top [data-do=tables]")
+    expect(page.locator(".tables .unable")).to_have_text(UNABLE)
+    expect(page.locator(".tables .unable")).to_be_visible()
     page.evaluate("document.documentElement.classList.remove('demo')")
+    expect(page.locator(".tables .unable")).to_be_hidden()
+    page.keyboard.press("Escape")
     expect(unable).to_be_hidden()
     # the file in the question leads to its pages, by the keyboard too; from there it is saved
     page.locator("#latest .file-container").click(position={"x": 8, "y": 8})
