@@ -112,7 +112,7 @@ def _settings(shape: Shape, failed: Plan, calibration: Calibration | None, share
         text = "leave the vision tower on the disk until a picture comes"
         risk = "a picture takes some seconds longer, and may be refused where its tower has no room then"
         yield Remedy("vision", text, risk, replace(setup, vision=False), *here)
-    for bits, cost in ((8, "answers may differ in rare words"), (4, "answers get a little worse")):
+    for bits, cost in ((8, "some words of an answer may differ"), (4, "answers get worse")):
         if (setup.kv_bits or 16) > bits:
             text = f"keep keys and values in {bits} bits"
             yield Remedy("kv", text, cost, replace(setup, kv_bits=bits), *here)
