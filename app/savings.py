@@ -78,14 +78,23 @@ class Weighed:
         return replace(switches.setup, context=context, patches=patches)
 
     def judge(self, switches: Switches, detail: str = "full") -> Plan:
-        """The sum and whether it fits as a whole."""
-        setup = self.setup(switches, detail)
+        """The sum as it would be loaded, and whether it fits as a whole."""
+        setup = self._as_loaded(switches, detail)
         return judge(self.shape, self.weights, self.machine, setup, self.calibration)
 
     def plan(self, switches: Switches, detail: str = "full") -> Plan:
         """The same, with the changes that would make it fit."""
-        setup = self.setup(switches, detail)
+        setup = self._as_loaded(switches, detail)
         return plan(self.shape, self.weights, self.machine, setup, self.calibration)
+
+    def _as_loaded(self, switches: Switches, detail: str) -> Setup:
+        """With smaller caches and shorter pieces of a prompt where only that fits, as the guard does."""
+        setup = self.setup(switches, detail)
+        careful = replace(small(setup), patches=setup.patches)
+        fit = (
+            judge(self.shape, self.weights, self.machine, s, self.calibration).fits for s in (setup, careful)
+        )
+        return careful if not next(fit) and next(fit) else setup
 
     def longest(self, switches: Switches, detail: str = "full") -> int:
         """Tokens of the longest conversation that can be had so, with smaller caches; 0: it cannot be run."""

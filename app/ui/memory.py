@@ -111,6 +111,8 @@ def _verdict(model: Weighed, found: Plan, switches: Switches, detail: str) -> tu
     """yes, some or no, and the sentence."""
     if found.fits and switches.late and not model.judge(replace(switches, late=False), detail).fits:
         return "some", "It fits while no picture is looked at; a large one may be refused."
+    if found.fits and found.setup.chunk < model.setup(switches, detail).chunk:
+        return "yes", "It fits, with smaller caches; long prompts are read in smaller pieces."
     if found.fits:
         return "yes", "It fits, with the longest conversation and the largest picture."
     if longest := model.longest(switches, detail):
