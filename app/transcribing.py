@@ -97,6 +97,7 @@ class Transcribing:
         self._changed = threading.Condition()
         self._orders: dict[tuple[Store, int], _Order] = {}
         self._cancel = threading.Event()
+        self._current: _Order | None = None  # whose page is being written
         self._busy, self._closed, self._deaths = False, False, 0
         self._since = 0.0  # when the last answer was over
         self._thread: threading.Thread | None = None
@@ -119,7 +120,8 @@ class Transcribing:
         """Want no more pages of it. Those that are written down stay."""
         self._unwanted(store, document_id)
         with self._changed:
-            if (order := self._orders.pop((store, document_id), None)) and not order.over:
+            order = self._orders.pop((store, document_id), None)
+            if order is not None and order is self._current:  # the page of another document goes on
                 self._cancel.set()
             self._changed.notify_all()
 
@@ -185,7 +187,7 @@ class Transcribing:
                     return None
                 wait = self._since + self.quiet - time.monotonic() if self._since else 0.0
                 if not self._busy and wait <= 0:
-                    self._cancel = threading.Event()
+                    self._cancel, self._current = threading.Event(), order
                     return order
                 self._changed.wait(None if self._busy else wait)
 

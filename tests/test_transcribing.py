@@ -190,6 +190,28 @@ def test_stopping_keeps_what_there_is_and_the_rest_can_be_wanted_again(
     desk.jobs.close(30)
 
 
+def test_stopping_another_document_leaves_the_page_alone(store: Store, blobs: Blobs, tmp_path: Path) -> None:
+    writing, gate = threading.Event(), threading.Event()
+
+    def slow(request: Request) -> Iterator[Step]:
+        if asked_page(request) == 2:
+            writing.set()
+            assert gate.wait(60)
+        yield from reading(request)
+
+    desk = Desk(store, blobs, tmp_path, lambda request: slow(request))
+    (tmp_path / "Other.pdf").write_bytes(papers.scanned("Another scan."))
+    other = store.documents_of(desk.ask("And this?", None, tmp_path / "Other.pdf"))[0].id
+    desk.start()
+    assert writing.wait(60)
+    desk.jobs.transcribing.start(store, blobs, other)
+    desk.jobs.transcribing.stop(store, other)
+    gate.set()
+    until(desk.over)
+    assert desk.pages_asked == [1, 2, 3, 4] and missing(store, other) == (1,)
+    desk.jobs.close(30)
+
+
 def test_after_a_crash_the_pages_that_are_missing_are_done(desk: Desk) -> None:
     desk.jobs.close(30)
     first = Transcribing(FakeEngine(reading))
