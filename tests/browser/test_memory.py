@@ -65,7 +65,9 @@ def test_switches_change_the_sum_and_the_next_load(app: App, open_page: Open, tm
     expect(way(panel, "kv_bits", "8")).to_contain_text(f"saves {eight.saves / 1e6:,.1f} MB")
     way(panel, "kv_bits", "8").click()
     expect(way(panel, "kv_bits", "8")).to_have_attribute("aria-pressed", "true", timeout=SOON)
-    expect(panel.locator("[data-what=kv_bits] .hint")).to_contain_text("how much was not measured on GLM-4.5V")
+    expect(panel.locator("[data-what=kv_bits] .hint")).to_contain_text(
+        "how much was not measured on GLM-4.5V"
+    )
     assert total.get_attribute("data-takes") in takes(model, Switches(kv_bits=8))
     way(panel, "context", "4096").click()
     expect(way(panel, "context", "4096")).to_have_attribute("aria-pressed", "true", timeout=SOON)
