@@ -113,7 +113,7 @@ def remedied() -> Iterator[str]:
     with pytest.raises(BackendError) as refused:
         amount("much")
     yield str(refused.value)
-    yield str(with_change(ModelBroken("config.json", "cannot be read.")))
+    yield str(with_change(ModelBroken("config.json", "holds no JSON object.")))
     yield from (measured("it gave no usable number"), f"{Remote()._refusal('a/b', 500, {})}")
     yield f"{Remote()._refusal('a/b', 429, {})}"
     yield from ("while experts are stacked 1.00 GB, while experts are stacked 1.0 MB",)
