@@ -278,11 +278,7 @@ def test_sentences_made_of_pieces_are_found(page: Page, store: Store, blobs: Blo
         texts,
     )
     theirs = (str(tmp_path), "export.json", "export.zip", "a.json", "/emptied", "/garbage", "/backups")
-    said = (
-        "Segmentation fault",
-        "ImportError: x",
-        "GLM_CHAT_MEMORY_LIMIT",
-    )  # by a process; a name one writes
+    said = ("Segmentation fault", "ImportError: x", "GLM_CHAT_MEMORY_LIMIT", "much", "config.json")
     assert english(page, *theirs, *said, "chat.db", "-damaged.db") == []
 
 
