@@ -24,7 +24,7 @@ from app.transcribing import Transcribing
 from app.turn import Cancel, Draft, Streaming
 from mlx_backend import Measured, Request, Status
 
-FOLLOW_HZ = 8  # more is hardly seen and costs the server and the browser as much again
+FOLLOW_HZ = 7  # more is hardly seen and costs the server and the browser as much again
 
 
 class Measuring(Streaming, Protocol):

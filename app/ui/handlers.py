@@ -162,20 +162,28 @@ class Handlers:
                 if live.parts:
                     return
 
-    async def follow(self, conversation: str | None, request: gr.Request) -> AsyncIterator[Update]:
-        """Repaint the last turn until its answer is stored: latest.
+    def following(self, latest: gr.Chatbot) -> Callable[..., AsyncIterator[Update]]:
+        """Of an event that repaints the last turn until its answer is stored, in the form the page takes.
 
-        Only what changes several times a second: Gradio makes a component anew for each one that is skipped.
+        Only what changes several times a second: Gradio makes a component anew for each one that is skipped,
+        and goes to a thread and back to bring each value into that form.
         """
-        yield gr.skip()
-        if job := self._jobs.get(conversation):
-            asked = (await asyncio.to_thread(self._last_turn, job.begun.conversation_id))[:1]
-            media = _media(request)
-            question = messages.exchanges(asked, media)
-            async for live in job.follow():
-                if self._view.get(request.session_hash or "") != conversation:
-                    return
-                yield question + messages.arriving(live, media)
+
+        def sent(turn: list[messages.Shown]) -> list[dict[str, Any]]:
+            return latest.postprocess(turn).model_dump()  # type: ignore[arg-type, no-any-return]
+
+        async def follow(conversation: str | None, request: gr.Request) -> AsyncIterator[Update]:
+            yield gr.skip()
+            if job := self._jobs.get(conversation):
+                asked = (await asyncio.to_thread(self._last_turn, job.begun.conversation_id))[:1]
+                media = _media(request)
+                question = sent(messages.exchanges(asked, media))
+                async for live in job.follow():
+                    if self._view.get(request.session_hash or "") != conversation:
+                        return
+                    yield question + sent(messages.arriving(live, media))
+
+        return follow
 
     def ended(self, conversation: str | None, request: gr.Request) -> tuple[Update, ...]:
         """The last turn as it was stored: latest, waiting, box, acts.
@@ -300,11 +308,14 @@ def wire(page: Page, handlers: Handlers) -> None:
         ).then(None, None, None, js=MEASURE)
         fresh = page.new_chat.click(handlers.new, None, page_parts, **QUIET)
         passing = page.temporary_chat.click(handlers.temporary, None, page_parts, **QUIET)
+        following = handlers.following(page.latest)
         for event in (sent, tried, loaded, opened, acted, changed, fresh, passing):
             event.then(None, page.conversations, None, js=ADDRESS)
             if event is not acted:
                 waited = event.success(handlers.wait, page.conversation, page.waiting, **QUIET)
-                followed = waited.success(handlers.follow, page.conversation, page.latest, **QUIET)
+                followed = waited.success(
+                    following, page.conversation, page.latest, postprocess=False, **QUIET
+                )
                 ended = followed.success(handlers.ended, page.conversation, last_turn, **QUIET)
                 ended.then(None, None, None, js=READS)
                 ended.then(handlers.named, page.conversation, [page.conversations, page.title], **QUIET)
