@@ -172,6 +172,7 @@
       image.alt = `Page ${here}`;
       image.src = await picture(here);
       await image.decode();
+      clearTimeout(slow);  // or it would take the picture away again while the marks are still looked for
       if (now !== asked || plain) return;
       lay(image);
       stage.scrollTop = stage.scrollLeft = 0;

@@ -246,3 +246,22 @@ def test_a_late_page_does_not_stand_under_another_name(
     page.evaluate("new Promise((done) => setTimeout(done, 300))")
     expect(viewer(page).locator("h2")).to_have_text("Gone.pdf")
     expect(viewer(page).locator(".told")).to_contain_text("no longer here")
+
+
+def test_late_marks_leave_the_page_where_it_is(asked: App, open_page: Open, files: list[Path]) -> None:
+    page = window(asked, open_page, files)
+    quotation = page.locator("#latest a[data-quote]").first
+    quotation.click()
+    mark, picture = viewer(page).locator("i.mark"), viewer(page).locator(".sheet img")
+    expect(mark.first).to_be_visible(timeout=SOON)
+    held: list[Route] = []
+    page.route(re.compile("/marks"), lambda route: held.append(route))
+    quotation.click()  # the page's picture is kept, so it is there at once
+    expect(mark).to_have_count(0)
+    page.evaluate(
+        "new Promise((done) => setTimeout(done, 500))"
+    )  # by then a slow picture would be waited for
+    expect(picture).to_be_visible(timeout=1000)
+    held[0].continue_()
+    expect(mark.first).to_be_visible(timeout=SOON)
+    expect(picture).to_be_visible()
