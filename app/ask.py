@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-import re
 import signal
 import sys
 import threading
@@ -36,11 +35,11 @@ from mlx_backend import (
     ToolCall,
 )
 
+from .terminal import harmless
+
 if TYPE_CHECKING:
     from .attached import Attached
 
-# What a model says must not steer the terminal: escape sequences and other control characters are dropped.
-CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 ORIENTATION, LYING = 0x0112, (5, 6, 7, 8)  # EXIF's tag, and its values that swap width and height
 # The model has looked at the picture already; here only its size is read, which no size makes dangerous.
 Pillow.MAX_IMAGE_PIXELS = None
@@ -86,7 +85,7 @@ def ask(
             told |= {"read": list(question.read), "quotations": quoted}
         print(json.dumps(told, ensure_ascii=False, indent=2), flush=True)
     elif question and request.schema is None:  # the answer is data then, and nothing else may follow it
-        print("\n" + "\n".join(CONTROL.sub("", line) for line in _sources(question, quoted)), flush=True)
+        print("\n" + "\n".join(harmless(line) for line in _sources(question, quoted)), flush=True)
     return 130 if cancel.is_set() else 0
 
 
@@ -127,7 +126,7 @@ class Screen:
     def opening(self, name: str, done: int, total: int) -> None:
         """A document is being read: pages."""
         if self._err:
-            self._err.write(f"\r\x1b[K\x1b[2mopening {CONTROL.sub('', name)} {done}/{total or '?'}\x1b[0m")
+            self._err.write(f"\r\x1b[K\x1b[2mopening {harmless(name)} {done}/{total or '?'}\x1b[0m")
             self._err.flush()
             self._progress = True
 
@@ -155,13 +154,13 @@ class Screen:
                 self._clear()
                 self._err.write("\x1b[2m")
                 self._dim = True
-            self._err.write(CONTROL.sub("", text))
+            self._err.write(harmless(text))
             self._err.flush()
 
     def _say(self, text: str) -> None:
         self._clear()
         if self._out:
-            self._out.write(CONTROL.sub("", text) if self._out.isatty() else text)
+            self._out.write(harmless(text) if self._out.isatty() else text)
             self._out.flush()
             self._open_line = not text.endswith("\n")
 

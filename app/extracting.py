@@ -23,7 +23,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TextIO
 
-from app.ask import CONTROL, cancelled_by_ctrl_c
+from app.ask import cancelled_by_ctrl_c
 from app.blobs import Blobs
 from app.extract import columns
 from app.extract.cells import Cell, Mark
@@ -32,6 +32,7 @@ from app.extract.saving import SAVED, UNSURE, Table
 from app.extract.table import table
 from app.models import duration
 from app.store import Store, StoredBlob
+from app.terminal import harmless
 from mlx_backend import BackendError, EngineLike
 
 WIDEST = 34  # of a column in the terminal
@@ -214,7 +215,7 @@ def _written(cell: Cell) -> str:
 
 def _plain(words: str) -> str:
     """What a document says must not steer the terminal."""
-    return " ".join(CONTROL.sub(" ", words).split())
+    return " ".join(harmless(words, " ").split())
 
 
 def _cut(words: str) -> str:

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from app import intake
 from app.blobs import Blobs
@@ -24,6 +24,7 @@ from app.documents.pages import Unreadable
 from app.intake import Read
 from app.migrations import DatabaseTooNew
 from app.store import IN_MEMORY, BackupFailed, DiskTrouble, Store, StoredDocument
+from app.terminal import harmless
 from mlx_backend import BackendError
 
 NONE = "The library is empty. Add a file: ./scripts/run documents add FILE"
@@ -57,11 +58,11 @@ def listed(as_json: bool) -> int:
         print(json.dumps(lines, ensure_ascii=False, indent=2))
         return 0
     for line in lines:
-        print(f"{line['title']}  ({line['kind']}, {line['pages']:,} pages)")
+        _tell(f"{line['title']}  ({line['kind']}, {line['pages']:,} pages)")
         for words in (*line["problems"], _used(line["chats"])):
-            print(f"    {words}")
+            _tell(f"    {words}")
     if not lines:
-        print(NONE)
+        _tell(NONE)
     return 0
 
 
@@ -75,13 +76,12 @@ def add(names: Sequence[str], as_json: bool) -> int:
                 document = intake.shelve(store, Blobs(config.blobs), _file(name), _progress, lambda: False)
                 assert document is not None  # nothing stops it
                 told.append({**_told(document, store.readers_of(document.id)), "file": name})
-                _say(
-                    as_json,
-                    f"{document.title}: {document.pages:,} of {document.total:,} pages are in the library.",
-                )
+                if not as_json:
+                    read = f"{document.pages:,} of {document.total:,} pages"
+                    _tell(f"{document.title}: {read} are in the library.")
             except (BackendError, OSError) as error:
                 told.append({"file": name, "error": str(error)})
-                print(error, file=sys.stderr)
+                _tell(str(error), sys.stderr)
     if as_json:
         print(json.dumps(told, ensure_ascii=False, indent=2))
     return int(any("error" in one for one in told))
@@ -97,7 +97,7 @@ def remove(name: str, as_json: bool) -> int:
     if as_json:
         print(json.dumps(line, ensure_ascii=False, indent=2))
     else:
-        print(f"{found.title} is out of the library. {_used(line['chats'])}")
+        _tell(f"{found.title} is out of the library. {_used(line['chats'])}")
     return 0
 
 
@@ -126,18 +126,14 @@ def show(name: str, text: bool, as_json: bool) -> int:
         print(json.dumps({**whole, "outline": outline, "pages": pages}, ensure_ascii=False, indent=2))
         return 0
     tokens = sum(route.size(page) for page in document.pages)
-    print(
-        f"{document.title}: {document.kind}, {len(pages):,} of {document.total:,} pages, "
-        f"about {tokens:,} tokens"
-    )
-    print(*document.problems, sep="\n", end="\n" if document.problems else "")
+    whole_of = f"{len(pages):,} of {document.total:,} pages"
+    _tell(f"{document.title}: {document.kind}, {whole_of}, about {tokens:,} tokens")
+    for problem in document.problems:
+        _tell(problem)
     for page in document.pages:
         only = ", a picture only" if page.image_only else ""
-        print(
-            f"\n--- {page.label} ---\n{page.text}"
-            if text
-            else f"  {page.label}: about {route.size(page):,} tokens{only}"
-        )
+        size = f"  {page.label}: about {route.size(page):,} tokens{only}"
+        _tell(f"\n--- {page.label} ---\n{page.text}" if text else size)
     return 0
 
 
@@ -217,10 +213,10 @@ def _used(chats: Sequence[str]) -> str:
 
 def _progress(name: str, done: int, total: int) -> None:
     if sys.stderr.isatty():
-        told = f"{name}: page {done:,}" + (f" of {total:,}" if total else "")
+        told = f"{harmless(name)}: page {done:,}" + (f" of {total:,}" if total else "")
         print(f"\r\x1b[K{told}", end="" if done < total else "\r\x1b[K", file=sys.stderr, flush=True)
 
 
-def _say(as_json: bool, words: str) -> None:
-    if not as_json:
-        print(words)
+def _tell(words: str, to: TextIO | None = None) -> None:
+    """Names and pages are others' words: they must not steer the terminal."""
+    print(harmless(words), file=to)

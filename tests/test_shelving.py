@@ -67,6 +67,17 @@ def test_what_a_file_reads_as(capsys: pytest.CaptureFixture[str], notes: Path) -
     assert (code, out) == (1, "") and "there is no such file and nothing of that name" in err
 
 
+def test_no_name_and_no_page_steers_the_terminal(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    file, damaged = tmp_path / "a\x1b]0;owned\x07.md", tmp_path / "b\x1b[2J.pdf"
+    file.write_text("# Head\x1b[31m\n\nThe words \x9b2J stay.\n", "utf-8")
+    damaged.write_bytes(b"%PDF-1.7\nnothing")
+    said = [run(capsys, "add", file, damaged), run(capsys), run(capsys, "show", file, "--text")]
+    said += [run(capsys, "show", "a"), run(capsys, "remove", "a")]
+    told = "".join(out + err for _, out, err in said)
+    assert "owned" in told and "The words" in told and "b[2J.pdf: It is damaged" in told
+    assert not set(told) & {"\x1b", "\x07", "\x9b"}
+
+
 def test_a_question_is_answered_from_the_library(capsys: pytest.CaptureFixture[str], notes: Path) -> None:
     run(capsys, "add", notes)
     notes.unlink()
