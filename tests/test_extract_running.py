@@ -203,6 +203,18 @@ def test_a_long_file_is_asked_in_parts_that_become_one_row(
     ]  # fmt: skip
 
 
+def test_pages_without_an_answer_take_no_rows_of_the_others(
+    store: Store, blobs: Blobs, tmp_path: Path
+) -> None:
+    filler = ["A line of a long contract that says nothing of any of the columns at all."] * 45
+    (tmp_path / "long.pdf").write_bytes(pdf([[*filler, "Invoice number: INV-9"], *[filler] * 21]))
+    engine = FakeEngine(reading, [Answer("I think that")], reading)
+    found = filled(store, blobs, engine, begun(store, blobs, [tmp_path / "long.pdf"]))
+    assert len(engine.requests) == 3
+    assert found.files[0].rows[0][0].value == "INV-9"
+    assert "About pages" in found.files[0].problem and "was not a table" in found.files[0].problem
+
+
 def test_a_list_that_was_cut_keeps_its_rows_and_says_so(store: Store, blobs: Blobs, tmp_path: Path) -> None:
     row = '{"number": {"quote": "Invoice number: INV-1041", "page": 1, "value": "INV-1041"}}'
     cut: list[Step] = [Answer(f'{{"rows": [{row}, {row}, {row[:40]}'), Done("length")]

@@ -64,14 +64,18 @@ class Filling:
         if not groups:
             raise Unreadable("empty", "There is nothing in it to read.")
         answers: list[list[cells.Row]] = []
-        cut = ""
+        missing: dict[str, None] = {}  # sentences, in order and once
         for group in groups:
             found, whole = self._answered(book, file.name, max(book.total, len(pages)), group, told)
             asked = {piece.page.number: piece.page for piece in group}
-            answers.append([cells.checked(self.columns, row, asked) for row in found])
-            cut = cut if whole else CUT
+            if whole or found:
+                answers.append([cells.checked(self.columns, row, asked) for row in found])
+            if not whole:
+                missing[CUT if found else _lost(min(asked), max(asked))] = None
+        if not answers:
+            raise Unreadable("corrupt", NO_TABLE)
         rows = cells.merged(answers)
-        problems = (*book.problems, cut or ("" if rows else NOTHING))
+        problems = (*book.problems, *(missing or ([] if rows else [NOTHING])))
         return Filled(book.id, tuple(rows), " ".join(filter(None, problems)))
 
     def _read(self, file: ExtractionFile, told: Told) -> StoredDocument:
@@ -104,7 +108,7 @@ class Filling:
     def _answered(
         self, book: StoredDocument, name: str, total: int, group: Sequence[Piece], told: Told
     ) -> tuple[list[Mapping[str, object]], bool]:
-        """The rows of one answer, and whether it was whole."""
+        """The rows of one answer, and whether it was whole; neither where it was no table."""
         path = self.blobs.path(book.sha256)
         pictures = {p.page.number: drawing.render(path, p.page.number) for p in group if p.text is None}
         nonce = secrets.token_hex(NONCE_BYTES)
@@ -118,7 +122,8 @@ class Filling:
                 told("writing", 0, 0)
         if self.cancel.is_set() or reply.done is None or reply.done.reason == "cancelled":
             raise Stopped
-        found, whole = asking.rows(reply.answer)
-        if not whole and not found:
-            raise Unreadable("corrupt", NO_TABLE)
-        return found, whole
+        return asking.rows(reply.answer)
+
+
+def _lost(first: int, last: int) -> str:
+    return f"About pages {first} to {last} the model's answer was not a table, so their rows are missing."
