@@ -136,6 +136,8 @@ def test_ctrl_c_pauses_and_the_same_command_goes_on(hub: Hub, home: Path) -> Non
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        # whoever was started in the background ignores an interrupt, and so would this process
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     while hub.sent < 500_000:
         time.sleep(0.01)
