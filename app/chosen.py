@@ -8,11 +8,11 @@ A file of its own beside the database: the terminal asks without opening any con
 from __future__ import annotations
 
 import hashlib
-import json
-import os
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+from app import kept
 
 FILE = "model.json"
 
@@ -25,7 +25,7 @@ def chosen(home: Path) -> str:
 
 def choose(home: Path, name: str) -> None:
     """Keep the name; the note of a broken one goes. Raises OSError; nothing is changed then."""
-    _write(home, {"model": name})
+    kept.write(home / FILE, {"model": name})
 
 
 def note_broken(home: Path, folder: Path, words: str) -> None:
@@ -36,7 +36,7 @@ def note_broken(home: Path, folder: Path, words: str) -> None:
     if not broken(home, folder):
         note = {"folder": str(folder), "files": _state(folder), "words": words}
         with suppress(OSError):
-            _write(home, {"model": chosen(home), "broken": note})
+            kept.write(home / FILE, {"model": chosen(home), "broken": note})
 
 
 def broken(home: Path, folder: Path) -> str:
@@ -59,14 +59,5 @@ def _state(folder: Path) -> str:
 
 
 def _read(home: Path) -> dict[str, Any]:
-    try:
-        said = json.loads((home / FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return {}
+    said = kept.read(home / FILE)
     return said if isinstance(said, dict) else {}
-
-
-def _write(home: Path, kept: dict[str, Any]) -> None:
-    draft = home / f"{FILE}.{os.getpid()}"
-    draft.write_text(json.dumps(kept), encoding="utf-8")
-    draft.replace(home / FILE)

@@ -6,10 +6,10 @@ Does not know: how a model is fetched or checked, what a whole one is, argparse,
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 
+from app import kept
 from mlx_backend import BackendError, Found, ModelMissing, disks, find_models, hub_cache, locate, look_at
 
 LIST = "model-folders.json"
@@ -31,10 +31,7 @@ def remembered(home: Path) -> list[Path]:
     """The folders a person chose, in the order they were chosen. A list that cannot be read is an empty
     one.
     """
-    try:
-        said = json.loads((home / LIST).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return []
+    said = kept.read(home / LIST)
     return [Path(name) for name in said if isinstance(name, str)] if isinstance(said, list) else []
 
 
@@ -47,18 +44,15 @@ def remember(home: Path, place: Path) -> None:
 
 
 def _write(home: Path, listed: list[Path]) -> None:
-    home.mkdir(parents=True, exist_ok=True)
-    draft = home / f"{LIST}.{os.getpid()}"
-    draft.write_text(json.dumps([str(place) for place in listed], indent=1), encoding="utf-8")
-    draft.replace(home / LIST)
+    kept.write(home / LIST, [str(place) for place in listed])
 
 
 def to_download(home: Path) -> list[Path]:
     """The app's own folder, folders that a person chose and that can be written to, external disks."""
     folders = [*remembered(home), *(disk / "GLM models" for disk in disks())]
     usable = [one for one in folders if os.access(one if one.is_dir() else one.parent, os.W_OK)]
-    kept = [one for one in usable if not (one / "config.json").exists()]  # a model's own folder
-    return list(dict.fromkeys([own_place(home), *kept]))
+    apart = [one for one in usable if not (one / "config.json").exists()]  # not a model's own folder
+    return list(dict.fromkeys([own_place(home), *apart]))
 
 
 def expanded(name: str) -> Path:

@@ -8,14 +8,13 @@ Everything read back may have been written by an older app or by a page: what do
 
 from __future__ import annotations
 
-import json
 import math
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+from app import kept
 from mlx_backend import Setup
 
 FILE = "switches.json"
@@ -64,9 +63,7 @@ def _fitting(name: str, value: Any) -> Any:
         return value if isinstance(value, bool) else None
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    if isinstance(value, float) and not math.isfinite(
-        value
-    ):  # of an int it would ask a float, which may be none
+    if isinstance(value, float) and not math.isfinite(value):  # an int may be too large to ask
         return None
     if name == "kv_bits":
         return int(value) if value in KV_BITS else None
@@ -77,30 +74,23 @@ def _fitting(name: str, value: Any) -> Any:
 
 def switches_of(home: Path, folder: Path) -> Switches:
     """Those that were kept for the model in this folder; the plain ones where none were."""
-    return read(_kept(home).get(_name(folder)))
+    return read(_every(home).get(_name(folder)))
 
 
 def keep(home: Path, folder: Path, switches: Switches) -> None:
     """Run the model in this folder so from its next load on. Raises OSError; then nothing was changed."""
-    kept = _kept(home)
-    kept.pop(_name(folder), None)
+    every = _every(home)
+    every.pop(_name(folder), None)
     if switches != PLAIN:
-        kept[_name(folder)] = asdict(switches)
-    if not kept and not (home / FILE).exists():
-        return
-    home.mkdir(parents=True, exist_ok=True)
-    draft = home / f"{FILE}.{os.getpid()}"
-    draft.write_text(json.dumps(kept, indent=1), encoding="utf-8")
-    draft.replace(home / FILE)
+        every[_name(folder)] = asdict(switches)
+    if every or (home / FILE).exists():
+        kept.write(home / FILE, every)
 
 
 def _name(folder: Path) -> str:
     return str(folder.expanduser().resolve())
 
 
-def _kept(home: Path) -> dict[str, Any]:
-    try:
-        said = json.loads((home / FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return {}
+def _every(home: Path) -> dict[str, Any]:
+    said = kept.read(home / FILE)
     return said if isinstance(said, dict) else {}

@@ -16,6 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent
 ORDER = [
     "fold",
     "terminal",
+    "kept",
     "choices",
     "look",
     "blobs",
