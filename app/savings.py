@@ -91,10 +91,10 @@ class Weighed:
         """With smaller caches and shorter pieces of a prompt where only that fits, as the guard does."""
         setup = self.setup(switches, detail)
         careful = replace(small(setup), patches=setup.patches)
-        fit = (
-            judge(self.shape, self.weights, self.machine, s, self.calibration).fits for s in (setup, careful)
-        )
-        return careful if not next(fit) and next(fit) else setup
+        return careful if not self._fits(setup) and self._fits(careful) else setup
+
+    def _fits(self, setup: Setup) -> bool:
+        return judge(self.shape, self.weights, self.machine, setup, self.calibration).fits
 
     def longest(self, switches: Switches, detail: str = "full") -> int:
         """Tokens of the longest conversation that can be had so, with smaller caches; 0: it cannot be run."""

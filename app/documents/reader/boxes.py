@@ -37,9 +37,8 @@ def _drawings(package: ZipFile, sheet: str) -> Iterator[str]:
 
 def _boxes(root: Any) -> Iterator[str]:
     for body in root.iter(XDR + "txBody") if root is not None else ():
-        if (
-            next(body.iterancestors(MC + "Fallback"), None) is None
-        ):  # there it stands once more, for old programs
+        again = next(body.iterancestors(MC + "Fallback"), None)  # the same once more, for old programs
+        if again is None:
             lines = ("".join(text.text or "" for text in one.iter(A + "t")) for one in body.iter(A + "p"))
             yield "\n".join(line for line in lines if line.strip())
 

@@ -101,7 +101,8 @@ def in_rows(textpage: Any, text: str) -> list[grid.Row]:
 
     text: the page's, as it is drawn. Nothing either where its characters are not all of the page's.
     """
-    found = grid.rows(textpage) if grid.likely(text) else []
+    if not grid.likely(text) or not (found := grid.rows(textpage)):
+        return []
     same = "".join(cleaned(grid.drawn(found)).split()) == "".join(text.split())
     return found if same else []
 
