@@ -491,13 +491,19 @@ def until_sent(hub: Hub, count: int, download: Download) -> None:
         time.sleep(0.005)
 
 
-def test_a_killed_download_goes_on_where_it_was(hub: Hub, place: Path) -> None:
+def killed(hub: Hub, place: Path, sent: int, by: signal.Signals) -> Download:
+    """A download that has got so many bytes, and then this signal."""
     hub.pace, hub.piece = 0.005, 4096
     download = job(hub, place)
     download.start()
-    until_sent(hub, 200_000, download)
+    until_sent(hub, sent, download)
     assert download.pid is not None
-    os.kill(download.pid, signal.SIGKILL)
+    os.kill(download.pid, by)
+    return download
+
+
+def test_a_killed_download_goes_on_where_it_was(hub: Hub, place: Path) -> None:
+    download = killed(hub, place, 200_000, signal.SIGKILL)
     stopped = download.wait(30)
     assert (stopped.state, stopped.kind) == ("failed", "stopped")
     assert "signal 9" in stopped.error
@@ -529,13 +535,9 @@ def test_a_process_that_fails_tells_its_code_and_its_last_words(
 
 
 def test_a_process_that_crashes_was_not_stopped_from_outside(hub: Hub, place: Path) -> None:
-    hub.pace, hub.piece = 0.005, 4096
-    download = job(hub, place)
-    download.start()
-    until_sent(hub, 50_000, download)
-    assert download.pid is not None
-    os.kill(download.pid, signal.SIGSEGV)
-    assert download.wait(30).error.startswith("Its process failed (signal 11)")
+    assert (
+        killed(hub, place, 50_000, signal.SIGSEGV).wait(30).error.startswith("Its process failed (signal 11)")
+    )
 
 
 def test_pause_keeps_and_cancel_throws_away(hub: Hub, place: Path) -> None:

@@ -56,13 +56,19 @@ def test_an_unknown_table_takes_nothing(store: Store) -> None:
     assert store.extraction(7) is None and store.extraction_files(7) == ()
 
 
+def read(store: Store, file: ExtractionFile) -> int:
+    """The document that this file of a table is read as."""
+    document = store.begin_document(StoredBlob(file.sha256, "", 1), 1, "a.txt", "text")
+    store.finish_document(document, Document("text", "a.txt", (Page(1, "page 1", "Invoice"),)), [])
+    return document
+
+
 def test_a_document_that_is_just_asked_about_stays_whatever_else_goes(
     store: Store, blobs: Blobs, tmp_path: Path
 ) -> None:
     number = table(store, blobs, tmp_path, "a.txt")
     (file,) = store.extraction_files(number)
-    document = store.begin_document(StoredBlob(file.sha256, "", 1), 1, "a.txt", "text")
-    store.finish_document(document, Document("text", "a.txt", (Page(1, "page 1", "Invoice"),)), [])
+    document = read(store, file)
     store.delete_extraction(table(store, blobs, tmp_path, "b.txt"))  # throws away what nothing has
     store.finish_extraction_file(number, ExtractionFile(0, "", "", "done", document=document))
     assert store.extraction_files(number)[0].document == document
@@ -75,8 +81,7 @@ def test_a_tables_files_and_pages_stay_as_long_as_the_table(
 ) -> None:
     number = table(store, blobs, tmp_path, "a.txt")
     (file,) = store.extraction_files(number)
-    document = store.begin_document(StoredBlob(file.sha256, "", 1), 1, "a.txt", "text")
-    store.finish_document(document, Document("text", "a.txt", (Page(1, "page 1", "Invoice"),)), [])
+    document = read(store, file)
     store.finish_extraction_file(number, ExtractionFile(0, "", "", "done", document=document))
     store.shelve_document(document, False)  # throws away what nothing has
     store.sweep_now(blobs)
